@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom each country vouches for; this file is about trust anchors and revocation lists, one folder a country.
+
+A certificate leads to the anchors of exactly one country, and a partner of another country cannot use it.
+Files: `<folder>/<COUNTRY>/ca.pem` (one or more anchors) and `<folder>/<COUNTRY>/crl.pem`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+ANCHORS_PER_COUNTRY_MAX = 16
+
+
+class AnchorsInvalid(ValueError):
+    """The files of a country's anchors cannot be used; the gateway keeps what it had or does not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountryAnchor:
+    """One country's anchors and what they have revoked; `crl_until` is when the oldest list goes stale."""
+
+    country: str
+    certificates: tuple[x509.Certificate, ...]
+    revoked: frozenset[tuple[bytes, int]]
+    crl_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A certificate's way to its anchor, proven once; validity and revocation are looked at for every request."""
+
+    anchor: CountryAnchor
+    issuer: bytes
+    serial: int
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CountryAnchors:
+    """The anchors of all countries, by alpha-3 code, and the chains that they have proven so far.
+
+    Anchors loaded anew start with no proven chains.
+    """
+
+    by_country: Mapping[str, CountryAnchor]
+    chains: OrderedDict[bytes, Chain] = field(default_factory=OrderedDict, repr=False, compare=False)
+
+    def stale(self, *, at: datetime) -> tuple[str, ...]:
+        """Return the countries whose revocation list is past its time, for the alarm before it locks anyone out."""
+        return tuple(sorted(c for c, anchor in self.by_country.items() if anchor.crl_until <= at))
+
+
+def load_anchors(folder: Path) -> CountryAnchors:
+    """Read every country's anchors and revocation lists.
+
+    Raises:
+        AnchorsInvalid: when a file is missing or broken, or a list was not signed by an anchor beside it.
+    """
+    countries = sorted(path for path in folder.iterdir() if path.is_dir())
+    if not countries:
+        raise AnchorsInvalid(f"no country in {folder}")
+    return CountryAnchors({path.name: _load_country(path) for path in countries})
+
+
+def _load_country(folder: Path) -> CountryAnchor:
+    try:
+        certificates = tuple(x509.load_pem_x509_certificates((folder / "ca.pem").read_bytes()))
+        lists = _revocation_lists((folder / "crl.pem").read_bytes())
+    except (OSError, ValueError) as error:
+        raise AnchorsInvalid(f"anchors of {folder.name}: {error}") from error
+    if len(certificates) > ANCHORS_PER_COUNTRY_MAX:
+        raise AnchorsInvalid(f"anchors of {folder.name}: more than {ANCHORS_PER_COUNTRY_MAX}")
+    # An anchor without a list would be an anchor that cannot revoke.
+    until = [_signed_until(anchor, lists) for anchor in certificates]
+    revoked = frozenset((crl.issuer.public_bytes(), entry.serial_number) for crl in lists for entry in crl)
+    return CountryAnchor(folder.name, certificates, revoked, min(until))
+
+
+def _revocation_lists(pem: bytes) -> tuple[x509.CertificateRevocationList, ...]:
+    end = b"-----END X509 CRL-----"
+    blocks = [block + end for block in pem.split(end)[:-1]]
+    return tuple(x509.load_pem_x509_crl(block) for block in blocks)
+
+
+def _signed_until(anchor: x509.Certificate, lists: tuple[x509.CertificateRevocationList, ...]) -> datetime:
+    key = anchor.public_key()
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise AnchorsInvalid(f"the key of {anchor.subject.rfc4514_string()} is not on an elliptic curve")
+    for crl in lists:
+        if crl.issuer == anchor.subject:
+            if crl.is_signature_valid(key) and crl.next_update_utc is not None:
+                return crl.next_update_utc
+    raise AnchorsInvalid(f"no signed revocation list of {anchor.subject.rfc4514_string()}")

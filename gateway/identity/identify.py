@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is calling; this file is about the way from a client certificate to a partner or an officer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.x509 import verification
+
+from gateway.errors import (
+    CertificateExpired,
+    CertificateNotYetValid,
+    CertificateRevoked,
+    CertificateUntrusted,
+    PartnerSuspended,
+    UnknownPartner,
+)
+from gateway.identity.anchors import Chain, CountryAnchor, CountryAnchors
+from gateway.trip import Officer, Partner, PeerCertificate, SigningKey
+
+ACTIVE = "active"
+PROVEN_CHAINS_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedPartner:
+    """What the registry says about the partner behind a pinned certificate."""
+
+    pin_status: str
+    id: str
+    country: str
+    status: str
+    roles: frozenset[str]
+    signing_keys: tuple[SigningKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedOfficer:
+    """What the registry says about the officer behind a pinned certificate."""
+
+    pin_status: str
+    id: str
+    country: str
+    status: str
+    roles: frozenset[str]
+
+
+class PinDirectory(Protocol):
+    """Where pins are looked up, by the SHA-256 of the certificate, anew for every request."""
+
+    def pinned_partner(self, sha256: bytes) -> PinnedPartner | None: ...
+
+    def pinned_officer(self, sha256: bytes) -> PinnedOfficer | None: ...
+
+
+def identify_partner(
+    peer: PeerCertificate, directory: PinDirectory, anchors: CountryAnchors, *, at: datetime
+) -> Partner:
+    """Return the partner whose pinned certificate this is.
+
+    Steps: (1) the certificate holds, (2) it is pinned, (3) for a partner of the country that issued it,
+    (4) who is active.
+
+    Raises:
+        CertificateRefused: when the certificate does not hold, or not for the partner's country.
+        UnknownPartner: when it is not pinned, or its pin was withdrawn.
+        PartnerSuspended: when the partner is not active.
+    """
+    country = _hold(peer, anchors, at=at)  # (1)
+    pinned = directory.pinned_partner(peer.sha256)  # (2)
+    if pinned is None or pinned.pin_status != ACTIVE:
+        raise UnknownPartner
+    if pinned.country != country:  # (3)
+        raise CertificateUntrusted
+    if pinned.status != ACTIVE:  # (4)
+        raise PartnerSuspended(partner=pinned.id, status=pinned.status)
+    return Partner(pinned.id, pinned.country, pinned.status, pinned.roles, pinned.signing_keys)
+
+
+def identify_officer(
+    peer: PeerCertificate, directory: PinDirectory, anchors: CountryAnchors, *, at: datetime
+) -> Officer:
+    """Return the officer whose pinned certificate this is; the steps are those of a partner.
+
+    Raises:
+        CertificateRefused: when the certificate does not hold, or not for the officer's country.
+        UnknownPartner: when it is not pinned for an officer, or its pin was withdrawn.
+        PartnerSuspended: when the officer is not active.
+    """
+    country = _hold(peer, anchors, at=at)
+    pinned = directory.pinned_officer(peer.sha256)
+    if pinned is None or pinned.pin_status != ACTIVE:
+        raise UnknownPartner
+    if pinned.country != country:
+        raise CertificateUntrusted
+    if pinned.status != ACTIVE:
+        raise PartnerSuspended(partner=pinned.id, status=pinned.status)
+    return Officer(pinned.id, pinned.country, pinned.roles)
+
+
+def _hold(peer: PeerCertificate, anchors: CountryAnchors, *, at: datetime) -> str:
+    """Return the country whose anchor stands behind a certificate that holds now."""
+    chain = anchors.chains.get(peer.sha256)
+    if chain is None:
+        chain = anchors.chains[peer.sha256] = _build_chain(peer.der, anchors, at=at)
+        if len(anchors.chains) > PROVEN_CHAINS_MAX:
+            anchors.chains.popitem(last=False)
+    _within(chain.not_before, chain.not_after, at=at)
+    if (chain.issuer, chain.serial) in chain.anchor.revoked:
+        raise CertificateRevoked
+    return chain.anchor.country
+
+
+def _within(not_before: datetime, not_after: datetime, *, at: datetime) -> None:
+    if at > not_after:
+        raise CertificateExpired
+    if at < not_before:
+        raise CertificateNotYetValid
+
+
+def _build_chain(der: bytes, anchors: CountryAnchors, *, at: datetime) -> Chain:
+    try:
+        leaf = x509.load_der_x509_certificate(der)
+        anchor = _issuing_anchor(leaf, anchors)
+    except ValueError as error:
+        raise CertificateUntrusted from error
+    _within(leaf.not_valid_before_utc, leaf.not_valid_after_utc, at=at)
+    verifier = verification.PolicyBuilder().store(verification.Store(list(anchor.certificates))).time(at)
+    try:
+        verified = verifier.build_client_verifier().verify(leaf, [])
+    except verification.VerificationError as error:
+        raise CertificateUntrusted from error
+    return Chain(
+        anchor=anchor,
+        issuer=leaf.issuer.public_bytes(),
+        serial=leaf.serial_number,
+        not_before=max(certificate.not_valid_before_utc for certificate in verified.chain),
+        not_after=min(certificate.not_valid_after_utc for certificate in verified.chain),
+    )
+
+
+def _issuing_anchor(leaf: x509.Certificate, anchors: CountryAnchors) -> CountryAnchor:
+    """Return the country of the anchor whose name the issuer has; the verifier then proves the signature."""
+    for anchor in anchors.by_country.values():
+        if any(certificate.subject == leaf.issuer for certificate in anchor.certificates):
+            return anchor
+    raise ValueError("no anchor has the name of the issuer")
