@@ -80,9 +80,9 @@ def _load_country(folder: Path) -> CountryAnchor:
     if len(certificates) > ANCHORS_PER_COUNTRY_MAX:
         raise AnchorsInvalid(f"anchors of {folder.name}: more than {ANCHORS_PER_COUNTRY_MAX}")
     # An anchor without a list would be an anchor that cannot revoke.
-    until = [_signed_until(anchor, lists) for anchor in certificates]
-    revoked = frozenset((crl.issuer.public_bytes(), entry.serial_number) for crl in lists for entry in crl)
-    return CountryAnchor(folder.name, certificates, revoked, min(until))
+    signed = [_signed_by(anchor, lists) for anchor in certificates]
+    revoked = frozenset((crl.issuer.public_bytes(), entry.serial_number) for crl, _ in signed for entry in crl)
+    return CountryAnchor(folder.name, certificates, revoked, min(until for _, until in signed))
 
 
 def _revocation_lists(pem: bytes) -> tuple[x509.CertificateRevocationList, ...]:
@@ -91,12 +91,14 @@ def _revocation_lists(pem: bytes) -> tuple[x509.CertificateRevocationList, ...]:
     return tuple(x509.load_pem_x509_crl(block) for block in blocks)
 
 
-def _signed_until(anchor: x509.Certificate, lists: tuple[x509.CertificateRevocationList, ...]) -> datetime:
+def _signed_by(
+    anchor: x509.Certificate, lists: tuple[x509.CertificateRevocationList, ...]
+) -> tuple[x509.CertificateRevocationList, datetime]:
     key = anchor.public_key()
     if not isinstance(key, EllipticCurvePublicKey):
         raise AnchorsInvalid(f"the key of {anchor.subject.rfc4514_string()} is not on an elliptic curve")
     for crl in lists:
-        if crl.issuer == anchor.subject:
-            if crl.is_signature_valid(key) and crl.next_update_utc is not None:
-                return crl.next_update_utc
+        until = crl.next_update_utc
+        if until is not None and crl.issuer == anchor.subject and crl.is_signature_valid(key):
+            return crl, until
     raise AnchorsInvalid(f"no signed revocation list of {anchor.subject.rfc4514_string()}")
