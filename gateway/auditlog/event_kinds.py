@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can stand in the audit log; this file is about the closed list of event kinds and their typed fields.
+
+Each kind is one class and each field of the class is one salted digest of the entry (docs/AUDIT-EVENTS.md is
+compared with this file by a test). Together with the fields that every event has, they answer what NIST SP 800-53
+AU-3 asks: what happened (`kind`), when (the entry's `at`), where (`path`), from where (`source`), with what
+`outcome`, and by whom (`actor`, `partner`). Nothing here is free text from a caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from typing import ClassVar
+
+from gateway.wire.canonical import JSON
+
+Value = str | int | bool | tuple[str, ...] | Mapping[str, int] | None
+
+# In every event, added by `events.write_event`. The actor moves to the personal fields when it is a person.
+COMMON_FIELDS = ("kind", "outcome", "partner", "actor", "audience", "request_id")
+# The partner of an event that no partner caused: the operator's acts, and callers that nobody knows.
+NO_PARTNER = "-"
+OPERATOR = "operator"
+
+
+class EventKind(StrEnum):
+    """The closed list of event kinds; a name is never changed or used again."""
+
+    SUBMISSION_ACCEPTED = "submission.accepted"
+    SUBMISSION_REFUSED = "submission.refused"
+    SUBMISSION_VALIDATED = "submission.validated"
+    REQUEST_REFUSED = "request.refused"
+    REQUESTS_LIMITED = "requests.limited"
+    HANDSHAKE_REFUSED = "handshake.refused"
+    AGGREGATE_READ = "aggregate.read"
+    AGGREGATE_REFUSED = "aggregate.refused"
+    TOTALS_READ = "totals.read"
+    SEARCH_RUN = "search.run"
+    PARTNER_ENROLLED = "partner.enrolled"
+    PARTNER_SUSPENDED = "partner.suspended"
+    PARTNER_RESUMED = "partner.resumed"
+    PARTNER_REVOKED = "partner.revoked"
+    OFFICER_ENROLLED = "officer.enrolled"
+    CERTIFICATE_PINNED = "certificate.pinned"
+    CERTIFICATE_REVOKED = "certificate.revoked"
+    KEY_ADDED = "key.added"
+    CONTRACT_PUBLISHED = "contract.published"
+    CONTRACT_DEPRECATED = "contract.deprecated"
+    CONTRACT_RETIRED = "contract.retired"
+    POLICY_ACTIVATED = "policy.activated"
+    RECORDS_DELETED = "records.deleted"
+    LOG_STARTED = "log.started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """What one event says; `personal` names the fields that lie under the erasable key.
+
+    `sealed` values are never kept: an HMAC of them under the erasable key is, so that who holds the original can
+    prove it was the one, and nobody can once the key is gone.
+    """
+
+    kind: ClassVar[EventKind]
+    outcome: ClassVar[str] = "success"
+    personal: ClassVar[frozenset[str]] = frozenset()
+    sealed: ClassVar[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionAccepted(AuditEvent):
+    """A submission was kept; it commits to all that proves what was sent, by whom and under which rules."""
+
+    kind = EventKind.SUBMISSION_ACCEPTED
+    path: str
+    source: str
+    submission_id: str
+    product: str
+    version: str
+    contract_digest: str
+    content_digest: str
+    decoded_digest: str
+    received_count: int
+    accepted_count: int
+    duplicate_count: int
+    refused_count: int
+    quarantined_count: int
+    root_received: str
+    root_accepted: str
+    policy_set: str
+    policies: tuple[str, ...]
+    decision_digest: str
+    signature_base_digest: str
+    signature: str
+    keyid: str
+    algorithm: str
+    flags: Mapping[str, int] | None = None
+    nil_period: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionRefused(AuditEvent):
+    """A submission or dry run was refused; how far it got decides which fields there are."""
+
+    kind = EventKind.SUBMISSION_REFUSED
+    outcome = "failure"
+    personal = frozenset({"line_hmac"})
+    sealed = frozenset({"line_hmac"})
+    path: str
+    source: str
+    reason: str
+    product: str | None = None
+    version: str | None = None
+    contract_digest: str | None = None
+    content_digest: str | None = None
+    received_count: int | None = None
+    refused_count: int | None = None
+    codes: Mapping[str, int] | None = None
+    policy_set: str | None = None
+    policies: tuple[str, ...] | None = None
+    signature_base_digest: str | None = None
+    signature: str | None = None
+    keyid: str | None = None
+    # Of a forbidden field: the line's number, the field's name, and an HMAC of the line itself.
+    line: int | None = None
+    pointer: str | None = None
+    line_hmac: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionValidated(AuditEvent):
+    """A dry run was judged and nothing of it was kept."""
+
+    kind = EventKind.SUBMISSION_VALIDATED
+    path: str
+    source: str
+    product: str
+    version: str
+    contract_digest: str
+    content_digest: str
+    received_count: int
+    refused_count: int
+    policy_set: str
+    policies: tuple[str, ...]
+    keyid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused(AuditEvent):
+    """Any other request was refused, for example by a caller whose certificate is not pinned."""
+
+    kind = EventKind.REQUEST_REFUSED
+    outcome = "failure"
+    path: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestsLimited(AuditEvent):
+    """A burst of requests was turned away for its rate: one event for all of it."""
+
+    kind = EventKind.REQUESTS_LIMITED
+    outcome = "failure"
+    source: str
+    reason: str
+    count: int
+    since: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeRefused(AuditEvent):
+    """A TLS handshake was refused with an alert; `count` when many of one kind came in a row."""
+
+    kind = EventKind.HANDSHAKE_REFUSED
+    outcome = "failure"
+    personal = frozenset({"address"})
+    source: str
+    reason: str
+    count: int = 1
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateRead(AuditEvent):
+    """A partner read statistics of others under an agreement."""
+
+    kind = EventKind.AGGREGATE_READ
+    path: str
+    source: str
+    dataflow: str
+    query_digest: str
+    purpose: str
+    owners: tuple[str, ...]
+    policy_set: str
+    policies: tuple[str, ...]
+    cell_count: int
+    suppressed_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateRefused(AuditEvent):
+    """A partner was not given statistics it asked for."""
+
+    kind = EventKind.AGGREGATE_REFUSED
+    outcome = "failure"
+    path: str
+    source: str
+    reason: str
+    dataflow: str | None = None
+    query_digest: str | None = None
+    purpose: str | None = None
+    owners: tuple[str, ...] | None = None
+    policy_set: str | None = None
+    policies: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TotalsRead(AuditEvent):
+    """A partner read the totals of its own records."""
+
+    kind = EventKind.TOTALS_READ
+    path: str
+    source: str
+    product: str
+    query_digest: str
+    policy_set: str
+    policies: tuple[str, ...]
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRun(AuditEvent):
+    """An officer searched or opened events of the own country; the query is kept as a digest, not as text."""
+
+    kind = EventKind.SEARCH_RUN
+    path: str
+    source: str
+    query_digest: str
+    result_count: int
+    policy_set: str | None = None
+    policies: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerChange(AuditEvent):
+    """What all changes of a partner's status say."""
+
+    subject: str
+    country: str
+    status: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerEnrolled(PartnerChange):
+    """A government body became a partner."""
+
+    kind = EventKind.PARTNER_ENROLLED
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerSuspended(PartnerChange):
+    """A partner may do nothing until it is resumed."""
+
+    kind = EventKind.PARTNER_SUSPENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerResumed(PartnerChange):
+    """A suspended partner may act again."""
+
+    kind = EventKind.PARTNER_RESUMED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerRevoked(PartnerChange):
+    """A partner has ended."""
+
+    kind = EventKind.PARTNER_REVOKED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerEnrolled(AuditEvent):
+    """A person got a role of a government."""
+
+    kind = EventKind.OFFICER_ENROLLED
+    personal = frozenset({"subject"})
+    subject: str
+    country: str
+    roles: tuple[str, ...]
+    approval_keyid: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificatePinned(AuditEvent):
+    """A client certificate was tied to a partner or officer."""
+
+    kind = EventKind.CERTIFICATE_PINNED
+    subject: str
+    certificate: str
+    not_after: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRevoked(AuditEvent):
+    """A pinned client certificate opens nothing any more."""
+
+    kind = EventKind.CERTIFICATE_REVOKED
+    subject: str
+    certificate: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAdded(AuditEvent):
+    """A partner got a signing key."""
+
+    kind = EventKind.KEY_ADDED
+    subject: str
+    keyid: str
+    algorithm: str
+    not_before: str
+    not_after: str | None = None
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractChange(AuditEvent):
+    """What all changes of a contract version's state say."""
+
+    product: str
+    version: str
+    contract_digest: str
+    approved_by: tuple[str, ...]
+    sunset: str | None = None
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractPublished(ContractChange):
+    """A contract version that all parties approved came into force."""
+
+    kind = EventKind.CONTRACT_PUBLISHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractDeprecated(ContractChange):
+    """A contract version has a day after which it is not accepted."""
+
+    kind = EventKind.CONTRACT_DEPRECATED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractRetired(ContractChange):
+    """A contract version is not accepted any more."""
+
+    kind = EventKind.CONTRACT_RETIRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyActivated(AuditEvent):
+    """A set of policies and agreements decides from now on."""
+
+    kind = EventKind.POLICY_ACTIVATED
+    policy_set: str
+    agreements: tuple[str, ...]
+    approved_by: tuple[str, ...]
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsDeleted(AuditEvent):
+    """Records past their retention were deleted; the root is over their leaf hashes, which stay."""
+
+    kind = EventKind.RECORDS_DELETED
+    product: str
+    before: str
+    deleted_count: int
+    deleted_root: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStarted(AuditEvent):
+    """The log's first entry, which binds its name."""
+
+    kind = EventKind.LOG_STARTED
+    origin: str
+    source: str = OPERATOR
+
+
+EVENT_CLASSES: Mapping[EventKind, type[AuditEvent]] = {
+    cls.kind: cls
+    for cls in (
+        SubmissionAccepted,
+        SubmissionRefused,
+        SubmissionValidated,
+        RequestRefused,
+        RequestsLimited,
+        HandshakeRefused,
+        AggregateRead,
+        AggregateRefused,
+        TotalsRead,
+        SearchRun,
+        PartnerEnrolled,
+        PartnerSuspended,
+        PartnerResumed,
+        PartnerRevoked,
+        OfficerEnrolled,
+        CertificatePinned,
+        CertificateRevoked,
+        KeyAdded,
+        ContractPublished,
+        ContractDeprecated,
+        ContractRetired,
+        PolicyActivated,
+        RecordsDeleted,
+        LogStarted,
+    )
+}
+
+
+def required_fields(kind: EventKind) -> frozenset[str]:
+    """Return the names that every event of a kind has, beside the common ones."""
+    return frozenset(entry.name for entry in fields(EVENT_CLASSES[kind]) if entry.default is MISSING)
+
+
+def field_names(kind: EventKind) -> tuple[str, ...]:
+    """Return all names that an event of a kind may have, beside the common ones."""
+    return tuple(entry.name for entry in fields(EVENT_CLASSES[kind]))
+
+
+def values_of(event: AuditEvent) -> dict[str, JSON]:
+    """Return the present fields of an event as JSON, without the sealed ones."""
+    present = {entry.name: getattr(event, entry.name) for entry in fields(event) if entry.name not in event.sealed}
+    return {name: _json(value) for name, value in present.items() if value is not None}
+
+
+def sealed_of(event: AuditEvent) -> dict[str, bytes]:
+    """Return the present sealed values of an event."""
+    present = {name: getattr(event, name) for name in event.sealed}
+    return {name: value for name, value in present.items() if value is not None}
+
+
+def _json(value: Value) -> JSON:
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
