@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whom each country vouches for; this file is about trust anchors and revocation lists, one folder a country.
+"""Whom each country vouches for; this file is about trust anchors and revocation lists by country.
 
 A certificate leads to the anchors of exactly one country, and a partner of another country cannot use it.
-Files: `<folder>/<COUNTRY>/ca.pem` (one or more anchors) and `<folder>/<COUNTRY>/crl.pem`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class CountryAnchor:
     country: str
     certificates: tuple[x509.Certificate, ...]
     revoked: frozenset[tuple[bytes, int]]
-    crl_until: datetime
+    crl_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +55,36 @@ class CountryAnchors:
 
     def stale(self, *, at: datetime) -> tuple[str, ...]:
         """Return the countries whose revocation list is past its time, for the alarm before it locks anyone out."""
-        return tuple(sorted(c for c, anchor in self.by_country.items() if anchor.crl_until <= at))
+        return tuple(sorted(c for c, a in self.by_country.items() if a.crl_until is not None and a.crl_until <= at))
 
 
-def load_anchors(folder: Path) -> CountryAnchors:
-    """Read every country's anchors and revocation lists.
+def load_anchors(anchors: Mapping[str, Path], revocation_lists: Mapping[str, Path]) -> CountryAnchors:
+    """Read every country's anchors and revocation lists, from files by alpha-3 code.
+
+    A country without a list revokes by withdrawing pins only.
 
     Raises:
-        AnchorsInvalid: when a file is missing or broken, or a list was not signed by an anchor beside it.
+        AnchorsInvalid: when a file is missing or broken, or a list was not signed by the anchor it speaks for.
     """
-    countries = sorted(path for path in folder.iterdir() if path.is_dir())
-    if not countries:
-        raise AnchorsInvalid(f"no country in {folder}")
-    return CountryAnchors({path.name: _load_country(path) for path in countries})
+    return CountryAnchors(
+        {country: _load_country(country, path, revocation_lists.get(country)) for country, path in anchors.items()}
+    )
 
 
-def _load_country(folder: Path) -> CountryAnchor:
+def _load_country(country: str, anchors: Path, revocation_list: Path | None) -> CountryAnchor:
     try:
-        certificates = tuple(x509.load_pem_x509_certificates((folder / "ca.pem").read_bytes()))
-        lists = _revocation_lists((folder / "crl.pem").read_bytes())
+        certificates = tuple(x509.load_pem_x509_certificates(anchors.read_bytes()))
+        if revocation_list is None:
+            return CountryAnchor(country, certificates, frozenset(), None)
+        lists = _revocation_lists(revocation_list.read_bytes())
     except (OSError, ValueError) as error:
-        raise AnchorsInvalid(f"anchors of {folder.name}: {error}") from error
+        raise AnchorsInvalid(f"anchors of {country}: {error}") from error
     if len(certificates) > ANCHORS_PER_COUNTRY_MAX:
-        raise AnchorsInvalid(f"anchors of {folder.name}: more than {ANCHORS_PER_COUNTRY_MAX}")
-    # An anchor without a list would be an anchor that cannot revoke.
+        raise AnchorsInvalid(f"anchors of {country}: more than {ANCHORS_PER_COUNTRY_MAX}")
+    # Where there are lists, an anchor without one would be an anchor that cannot revoke.
     signed = [_signed_by(anchor, lists) for anchor in certificates]
     revoked = frozenset((crl.issuer.public_bytes(), entry.serial_number) for crl, _ in signed for entry in crl)
-    return CountryAnchor(folder.name, certificates, revoked, min(until for _, until in signed))
+    return CountryAnchor(country, certificates, revoked, min(until for _, until in signed))
 
 
 def _revocation_lists(pem: bytes) -> tuple[x509.CertificateRevocationList, ...]:
