@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One face for both engines; this file is about connections, transactions and what a lost database means.
+
+Nothing outside this file says commit. SQLite has one writing connection in one process, held by a lock file;
+its readers open the file read-only and never checkpoint, because a checkpoint beside another connection's WAL
+reset can corrupt the file in SQLite before 3.51.3.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+from gateway.errors import Fault, StorageUnavailable
+from gateway.trip import TableShape
+
+WRITE_ATTEMPTS_MAX = 5
+RETRY_AFTER_SECONDS = 2
+BUSY_MILLISECONDS = 10_000
+POOL_SIZE = 16
+POOL_WAIT_SECONDS = 10
+STATEMENT_SECONDS_MAX = 120
+LOCK_SECONDS_MAX = 10
+
+T = TypeVar("T")
+DialectName = Literal["sqlite", "postgresql"]
+
+_AGAIN_SQLSTATES = frozenset({"40001", "40P01"})
+# Query cancelled, lock not available; classes 08 connection, 53 resources, 57P shutdown, 58 system error.
+_AWAY_SQLSTATES = frozenset({"57014", "55P03", "25006"})
+_AWAY_CLASSES = ("08", "53", "57P", "58")
+_AWAY_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
+
+
+class StorageInUse(Fault):
+    """Another process holds the database file for writing."""
+
+
+class WriteConflict(Fault):
+    """A concurrent transaction changed what this one had read; `Storage.write` runs the work again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One open transaction, handed to `work`; only `gateway.storage` looks inside."""
+
+    connection: Connection
+    dialect: DialectName
+    engine: Engine
+
+
+class Storage:
+    """The database, opened; safe to use from many threads."""
+
+    def __init__(self, *, dialect: DialectName, writer: Engine | None, reader: Engine, lock: FileLock | None) -> None:
+        self.dialect: DialectName = dialect
+        self._writer = writer
+        self._reader = reader
+        self._lock = lock
+        self._turn = threading.Lock() if dialect == "sqlite" else None
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in one transaction and commit it; when two writers collide, run it again from the start.
+
+        Raises:
+            StorageUnavailable: when the database cannot be reached, or a collision does not clear.
+        """
+        if self._writer is None:
+            raise Fault("the storage is open for reading only")
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            try:
+                if self._turn is None:
+                    return self._attempt(self._writer, work)
+                with self._turn:
+                    return self._attempt(self._writer, work)
+            except WriteConflict:
+                continue
+            except (DBAPIError, PoolTimeout) as error:
+                if not _collided(error):
+                    raise _away(error) from error
+        raise StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` on one unchanging view of the database; it cannot write.
+
+        Raises:
+            StorageUnavailable: when the database cannot be reached.
+        """
+        try:
+            return self._attempt(self._reader, work)
+        except (DBAPIError, PoolTimeout) as error:
+            raise _away(error) from error
+
+    def vacuum(self, tables: Iterable[str]) -> None:
+        """Make deleted rows of some tables unreadable in the files of the database, as far as the role may."""
+        assert self._writer is not None
+        if self._turn is not None:
+            with self._turn:
+                _truncate_wal(self._writer)
+            return
+        names = sorted(tables)
+        with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("SET lock_timeout = '60s'")
+            connection.exec_driver_sql("SET statement_timeout = 0")
+            for name in names:
+                quoted = connection.dialect.identifier_preparer.quote(name)
+                connection.exec_driver_sql(f"VACUUM (FULL) {quoted}")
+            _flush_wal(connection)
+            connection.invalidate()
+
+    def close(self) -> None:
+        """Close every connection and let go of the lock file."""
+        # Readers first: the last connection to close checkpoints, and that must be the writer.
+        self._reader.dispose()
+        if self._writer is not None:
+            self._writer.dispose()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _attempt(self, engine: Engine, work: Callable[[Tx], T]) -> T:
+        with engine.begin() as connection:
+            return work(Tx(connection=connection, dialect=self.dialect, engine=engine))
+
+
+class FileLock:
+    """An exclusive lock beside a SQLite file; the kernel drops it when the process dies.
+
+    Raises:
+        StorageInUse: when another process, or another `Storage` in this one, holds it.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._file = os.open(f"{database}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise StorageInUse(
+                f"{database} is in use by another process: stop the gateway, or use its operator socket"
+            ) from error
+
+    def release(self) -> None:
+        """Let the next process in."""
+        os.close(self._file)
+
+
+def open_storage(url: str, shapes: Iterable[TableShape] = (), *, read_only: bool = False) -> Storage:
+    """Open the database at `sqlite:///path` or `postgresql+psycopg://…`; the schema must stand already.
+
+    Raises:
+        StorageInUse: when another process writes to the SQLite file.
+        StorageUnavailable: when the database cannot be reached.
+    """
+    del shapes  # Product tables are built from their shapes where they are used; see products.product_table.
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        assert parsed.database, "a SQLite storage is a file"
+        return _open_sqlite(Path(parsed.database).absolute(), read_only=read_only)
+    return _open_postgresql(url, read_only=read_only)
+
+
+def sqlite_engine(database: Path) -> Engine:
+    """Return the engine of the one writing connection to a SQLite file; the caller holds its `FileLock`."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            f"busy_timeout={BUSY_MILLISECONDS}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        return connection
+
+    engine = create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=1, max_overflow=0, hide_parameters=True
+    )
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def postgresql_engine(url: str, **options: Any) -> Engine:
+    """Return a pooled PostgreSQL engine with time-outs on every session."""
+    seconds = f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c lock_timeout={LOCK_SECONDS_MAX}s"
+    return create_engine(
+        url,
+        connect_args={"options": f"{seconds} -c synchronous_commit=on -c timezone=UTC", "connect_timeout": 10},
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        **options,
+    )
+
+
+def _open_sqlite(database: Path, *, read_only: bool) -> Storage:
+    def connect() -> sqlite3.Connection:
+        uri = f"file:{quote(str(database))}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}").fetchall()
+        connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+        return connection
+
+    lock = None if read_only else FileLock(database)
+    reader = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        pool_timeout=POOL_WAIT_SECONDS,
+        hide_parameters=True,
+    )
+    event.listen(reader, "begin", _begin)
+    writer = None if read_only else sqlite_engine(database)
+    storage = Storage(dialect="sqlite", writer=writer, reader=reader, lock=lock)
+    if writer is not None:
+        # Opens the file and keeps it open, so that readers find the WAL in place.
+        storage.write(_nothing)
+    return storage
+
+
+def _open_postgresql(url: str, *, read_only: bool) -> Storage:
+    engine = postgresql_engine(url)
+    reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    storage = Storage(dialect="postgresql", writer=None if read_only else engine, reader=reader, lock=None)
+    storage.read(_nothing)
+    return storage
+
+
+def _nothing(tx: Tx) -> None:
+    tx.connection.execute(text("SELECT 1"))
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _truncate_wal(writer: Engine) -> None:
+    # On the driver's connection, because the pool's begins a transaction, in which there is no checkpoint.
+    pooled = writer.raw_connection()
+    try:
+        cursor = pooled.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy = cursor.fetchall()[0][0]
+        cursor.close()
+    finally:
+        pooled.close()
+    if busy:
+        # A reader still looks at the old pages: the next run of the job comes back to them.
+        raise StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+
+
+def _flush_wal(connection: Connection) -> None:
+    # Both need a right that a hardened role may lack; the WAL then goes in the server's own time.
+    for statement in ("CHECKPOINT", "SELECT pg_switch_wal()", "CHECKPOINT"):
+        try:
+            connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            if _sqlstate(error) != "42501":
+                raise
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _collided(error: DBAPIError | PoolTimeout) -> bool:
+    return isinstance(error, DBAPIError) and _sqlstate(error) in _AGAIN_SQLSTATES
+
+
+def _away(error: DBAPIError | PoolTimeout) -> Exception:
+    """Return the refusal when the database is out of reach, else the error as it is: a fault of ours."""
+    if isinstance(error, PoolTimeout) or error.connection_invalidated:
+        return StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+    state = _sqlstate(error)
+    sqlite_name = getattr(error.orig, "sqlite_errorname", "")
+    away = (
+        state in _AWAY_SQLSTATES
+        or state.startswith(_AWAY_CLASSES)
+        or sqlite_name.startswith(_AWAY_SQLITE)
+        or (not state and not sqlite_name and type(error.orig).__name__ == "OperationalError")
+    )
+    return StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) if away else error

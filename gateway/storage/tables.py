@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is stored, save the records themselves; this file is about tables, the same on both engines.
+
+Instants are text in the six-decimal UTC form of `clock.format_instant` on both engines: it sorts as time
+does, reads the same in every tool, and no session setting can shift it. `partner_id` comes first in every
+key of a table that belongs to partners, so that one partner's rows can live on one node. The tables of data
+products are generated from their contracts, see `products.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import ClassVar, cast
+
+from sqlalchemy import BigInteger, Dialect, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+from gateway.clock import format_instant
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC instant, stored as text with six decimals."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else format_instant(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        # Not parse_instant: strptime is ten times slower, and what is read here was written above.
+        return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
+
+
+class PartnerRow(SQLModel, table=True):
+    """A government body; `roles` is a JSON list."""
+
+    __tablename__: ClassVar[str] = "partner"
+
+    id: str = Field(primary_key=True)
+    country: str
+    name: str
+    status: str
+    roles: str
+    since: datetime = Field(sa_type=Instant)
+
+
+class PartnerKeyRow(SQLModel, table=True):
+    """A partner's public signing key."""
+
+    __tablename__: ClassVar[str] = "partner_key"
+
+    partner_id: str = Field(primary_key=True, foreign_key="partner.id")
+    keyid: str = Field(primary_key=True)
+    algorithm: str
+    public: bytes
+    not_before: datetime = Field(sa_type=Instant)
+    not_after: datetime | None = Field(sa_type=Instant)
+
+
+class OfficerRow(SQLModel, table=True):
+    """A person of a government; `roles` is a JSON list."""
+
+    __tablename__: ClassVar[str] = "officer"
+
+    id: str = Field(primary_key=True)
+    country: str
+    name: str
+    roles: str
+    status: str
+    approval_keyid: str
+    approval_public: bytes
+
+
+class CertificatePinRow(SQLModel, table=True):
+    """A client certificate that names a partner or an officer."""
+
+    __tablename__: ClassVar[str] = "certificate_pin"
+
+    sha256: bytes = Field(primary_key=True)
+    partner_id: str | None = Field(foreign_key="partner.id")
+    officer_id: str | None = Field(foreign_key="officer.id")
+    der: bytes
+    not_after: datetime = Field(sa_type=Instant)
+    status: str
+
+
+class ApprovalRow(SQLModel, table=True):
+    """One officer's signature under the digest of a contract, an agreement or a policy."""
+
+    __tablename__: ClassVar[str] = "approval"
+
+    subject_kind: str = Field(primary_key=True)
+    digest: str = Field(primary_key=True)
+    keyid: str = Field(primary_key=True)
+    subject_id: str
+    envelope: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+
+
+class LifecycleRow(SQLModel, table=True):
+    """A step in the life of a contract version; the newest one counts."""
+
+    __tablename__: ClassVar[str] = "lifecycle"
+
+    product: str = Field(primary_key=True)
+    version: str = Field(primary_key=True)
+    at: datetime = Field(primary_key=True, sa_type=Instant)
+    state: str
+    sunset: datetime | None = Field(sa_type=Instant)
+
+
+class SubmissionRow(SQLModel, table=True):
+    """One accepted push: what was signed, what came of it, and the event that proves it."""
+
+    __tablename__: ClassVar[str] = "submission"
+    __table_args__ = (UniqueConstraint("partner_id", "idempotency_key", name="submission_idempotency"),)
+
+    partner_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    idempotency_key: str
+    path: str
+    content_digest: bytes
+    decoded_digest: bytes
+    body_bytes: int = Field(sa_type=BigInteger)
+    product: str
+    version: str
+    contract_digest: str
+    nil_period: str | None
+    received_at: datetime = Field(sa_type=Instant)
+    received_count: int
+    accepted_count: int
+    duplicate_count: int
+    refused_count: int
+    quarantined_count: int
+    root_received: bytes
+    root_accepted: bytes
+    policies: str
+    policy_set_digest: str
+    event_id: str
+    keyid: str
+    algorithm: str
+    signature_base: bytes
+    signature: bytes
+
+
+class NonceRow(SQLModel, table=True):
+    """A nonce of a signature whose window is open, and which signature used it."""
+
+    __tablename__: ClassVar[str] = "nonce"
+
+    partner_id: str = Field(primary_key=True)
+    nonce: str = Field(primary_key=True)
+    signature_sha256: bytes
+    expires_at: datetime = Field(sa_type=Instant, index=True)
+
+
+class RefusedRecordRow(SQLModel, table=True):
+    """A record that was not kept: which line, why, and its leaf hash; never a value."""
+
+    __tablename__: ClassVar[str] = "refused_record"
+
+    partner_id: str = Field(primary_key=True)
+    submission_id: str = Field(primary_key=True)
+    line: int = Field(primary_key=True)
+    record_id: str | None
+    pointer: str
+    code: str
+    leaf_hash: bytes
+    en: str
+    es: str
+
+
+class TombstoneRow(SQLModel, table=True):
+    """What stays of a deleted record: its place and leaf hash, never its id."""
+
+    __tablename__: ClassVar[str] = "tombstone"
+
+    partner_id: str = Field(primary_key=True)
+    submission_id: str = Field(primary_key=True)
+    line: int = Field(primary_key=True)
+    product: str
+    leaf_hash: bytes
+    deleted_at: datetime = Field(sa_type=Instant)
+    event_id: str
+
+
+class RollupRow(SQLModel, table=True):
+    """One cell of a small cube for own totals; the measure `` counts records, another sums that field."""
+
+    __tablename__: ClassVar[str] = "rollup"
+
+    partner_id: str = Field(primary_key=True)
+    product: str = Field(primary_key=True)
+    cube: str = Field(primary_key=True)
+    cell: str = Field(primary_key=True)
+    measure: str = Field(primary_key=True)
+    value: int = Field(sa_type=BigInteger)
+
+
+class RollupDeltaRow(SQLModel, table=True):
+    """A change of a cell that is not folded into its cube yet; `part` is the first line of the chunk."""
+
+    __tablename__: ClassVar[str] = "rollup_delta"
+
+    partner_id: str = Field(primary_key=True)
+    product: str = Field(primary_key=True)
+    submission_id: str = Field(primary_key=True)
+    part: int = Field(primary_key=True)
+    cube: str = Field(primary_key=True)
+    cell: str = Field(primary_key=True)
+    measure: str = Field(primary_key=True)
+    value: int = Field(sa_type=BigInteger)
+
+
+class EventRow(SQLModel, table=True):
+    """An audit event with its values and the keys that salt them; erasing `personal_key` erases the values."""
+
+    __tablename__: ClassVar[str] = "event"
+    __table_args__ = (Index("event_request", "request_id"),)
+
+    id: str = Field(primary_key=True)
+    partner_id: str
+    at: datetime = Field(sa_type=Instant)
+    kind: str
+    outcome: str
+    request_id: str
+    actor: str
+    entry: bytes
+    payload: bytes
+    fields: str = Field(sa_type=Text)
+    key: bytes
+    personal: str | None = Field(sa_type=Text)
+    personal_key: bytes | None
+
+
+class EventAudienceRow(SQLModel, table=True):
+    """Which country's officers may see an event."""
+
+    __tablename__: ClassVar[str] = "event_audience"
+
+    country: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True, foreign_key="event.id")
+
+
+class PendingEventRow(SQLModel, table=True):
+    """An event that the sequencer has not appended yet."""
+
+    __tablename__: ClassVar[str] = "pending_event"
+
+    partner_id: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True, foreign_key="event.id")
+
+
+class LeafRow(SQLModel, table=True):
+    """A leaf of the log, in order and without gaps."""
+
+    __tablename__: ClassVar[str] = "leaf"
+
+    leaf_index: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    event_id: str = Field(unique=True, foreign_key="event.id")
+    entry: bytes
+    leaf_hash: bytes
+
+
+class TileRow(SQLModel, table=True):
+    """A full tile: 256 hashes of 32 bytes; never changed."""
+
+    __tablename__: ClassVar[str] = "tile"
+
+    level: int = Field(primary_key=True)
+    tile_index: int = Field(primary_key=True, sa_type=BigInteger)
+    hashes: bytes
+
+
+class LogHeadRow(SQLModel, table=True):
+    """The one row that fences the sequencers: size, right edge and root of the tree."""
+
+    __tablename__: ClassVar[str] = "log_head"
+
+    origin: str = Field(primary_key=True)
+    size: int = Field(sa_type=BigInteger)
+    edge: bytes
+    root: bytes
+    created_at: datetime = Field(sa_type=Instant)
+
+
+class CheckpointRow(SQLModel, table=True):
+    """A size and root of the log; `note` is None until the publisher has signed it."""
+
+    __tablename__: ClassVar[str] = "checkpoint"
+
+    tree_size: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_type=Instant)
+    root: bytes
+    note: str | None = Field(sa_type=Text)
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return cast("Table", model.__dict__["__table__"])
+
+
+METADATA = SQLModel.metadata
+partner = _table(PartnerRow)
+partner_key = _table(PartnerKeyRow)
+officer = _table(OfficerRow)
+certificate_pin = _table(CertificatePinRow)
+approval = _table(ApprovalRow)
+lifecycle = _table(LifecycleRow)
+submission = _table(SubmissionRow)
+nonce = _table(NonceRow)
+refused_record = _table(RefusedRecordRow)
+tombstone = _table(TombstoneRow)
+rollup = _table(RollupRow)
+rollup_delta = _table(RollupDeltaRow)
+event = _table(EventRow)
+event_audience = _table(EventAudienceRow)
+pending_event = _table(PendingEventRow)
+leaf = _table(LeafRow)
+tile = _table(TileRow)
+log_head = _table(LogHeadRow)
+checkpoint = _table(CheckpointRow)
