@@ -289,12 +289,13 @@ class LogHeadRow(SQLModel, table=True):
 
 
 class CheckpointRow(SQLModel, table=True):
-    """A size and root of the log; `note` is None until the publisher has signed it."""
+    """A size and root of the log; the sequencer's row has no note, the publisher adds a signed one of its own."""
 
     __tablename__: ClassVar[str] = "checkpoint"
 
     tree_size: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
-    at: datetime = Field(sa_type=Instant)
+    signed: bool = Field(primary_key=True)
+    at: datetime = Field(primary_key=True, sa_type=Instant)
     root: bytes
     note: str | None = Field(sa_type=Text)
 
