@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Handshakes over a real port; this file is about who gets in, and what those refused are told."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from gateway.errors import Reason
+from tests.unit.api.authority import DAY, Authority, Credentials
+from tests.unit.api.doorstep import READ_SECONDS, Doorstep, serve
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Say what the server put into the scope."""
+    if scope["type"] != "http":
+        return
+    der = scope["state"]["peer_der"]
+    body = json.dumps({"peer": der.hex() if der else None}).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorstep]:
+    with serve(echo, tmp_path_factory.mktemp("tls")) as running:
+        yield running
+
+
+def test_the_client_certificate_reaches_the_application(door: Doorstep) -> None:
+    """Everything about identity starts from these bytes."""
+    agency = door.authority.issue("agency")
+
+    answer = door.exchange(agency, GET)
+
+    der = x509.load_pem_x509_certificate(agency.certificate.read_bytes()).public_bytes(serialization.Encoding.DER)
+    assert json.loads(answer.split(b"\r\n\r\n", 1)[1]) == {"peer": der.hex()}
+
+
+def bad_certificates(authority: Authority, stranger: Authority) -> dict[Reason, tuple[Credentials | None, str]]:
+    return {
+        Reason.CERTIFICATE_REQUIRED: (None, "certificate required"),
+        Reason.CERTIFICATE_EXPIRED: (authority.issue("old", begins=-9 * DAY, ends=-DAY), "certificate expired"),
+        Reason.CERTIFICATE_NOT_YET_VALID: (authority.issue("young", begins=DAY), "bad certificate"),
+        Reason.CERTIFICATE_REVOKED: (authority.issue("revoked", revoked=True), "certificate revoked"),
+        Reason.CERTIFICATE_UNTRUSTED: (stranger.issue("stranger"), "unknown ca"),
+    }
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("certificate-")])
+def test_a_refused_handshake_gives_a_real_alert_and_a_record(tmp_path: Path, door: Doorstep, reason: Reason) -> None:
+    """The event loop would drop the alert; without it an agency cannot tell an expired certificate from a dead line."""
+    credentials, alert = bad_certificates(door.authority, Authority(tmp_path, "other"))[reason]
+    door.keeper.refresh()
+
+    with pytest.raises(ssl.SSLError) as caught:
+        door.exchange(credentials, GET * 50)
+
+    assert alert in str(caught.value).replace("_", " ").lower()
+    told, address = door.refused.get(timeout=READ_SECONDS)
+    assert told == reason
+    assert address.startswith("127.0.0.1:")
+
+
+def test_a_server_certificate_is_no_client_certificate(door: Doorstep) -> None:
+    """The extended key usage must allow client authentication."""
+    with pytest.raises(ssl.SSLError):
+        door.exchange(door.authority.issue("misused", server=True), GET)
+
+    assert door.refused.get(timeout=READ_SECONDS)[0] is Reason.CERTIFICATE_UNTRUSTED
+
+
+def test_openssl_sees_the_alert(door: Doorstep) -> None:
+    """The same judged by a program that we did not write."""
+    openssl = shutil.which("openssl")
+    assert openssl, "install openssl: apt-get install openssl"
+    old = door.authority.issue("older", begins=-9 * DAY, ends=-DAY)
+
+    said = subprocess.run(
+        [openssl, "s_client", "-quiet", "-connect", f"localhost:{door.port}", "-cert", old.certificate, "-key", old.key],
+        input=b"", capture_output=True, check=False, timeout=READ_SECONDS,
+    )  # fmt: skip
+
+    assert b"alert certificate expired" in said.stderr
+    assert door.refused.get(timeout=READ_SECONDS)[0] is Reason.CERTIFICATE_EXPIRED
+
+
+def test_tls_1_2_is_refused_unless_the_setting_names_it(door: Doorstep, tmp_path: Path) -> None:
+    """Older national platforms get it by name, everybody else does not."""
+    agency = door.authority.issue("agency12")
+    old = door.client(agency)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        pytest.raises(ssl.SSLError, match="protocol version"),
+        socket.create_connection(("localhost", door.port), timeout=READ_SECONDS) as raw,
+    ):
+        old.wrap_socket(raw, server_hostname="localhost")
+
+    with serve(echo, tmp_path, tls12=True) as wide:
+        context = wide.client(wide.authority.issue("older"))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with (
+            socket.create_connection(("localhost", wide.port), timeout=READ_SECONDS) as raw,
+            context.wrap_socket(raw, server_hostname="localhost") as tls,
+        ):
+            cipher = tls.cipher()
+
+    assert cipher is not None
+    assert cipher[0].startswith("ECDHE")
+    with pytest.raises(queue.Empty):
+        door.refused.get_nowait()
+
+
+def test_no_session_ticket_is_given(door: Doorstep) -> None:
+    """A ticket would let a revoked client back in."""
+    with door.connection(door.authority.issue("frequent")) as tls:
+        tls.sendall(GET)
+        while tls.recv(4096):
+            pass
+
+        assert tls.version() == "TLSv1.3"
+        assert tls.session is None or not tls.session.has_ticket
+
+
+def test_a_revocation_takes_effect_without_a_restart_and_a_broken_list_keeps_the_old_one(door: Doorstep) -> None:
+    """Files are read again when they change; a broken one must not open or close the door."""
+    agency = door.authority.issue("soon-revoked")
+    assert door.exchange(agency, GET).startswith(b"HTTP/1.1 200")
+
+    serial = x509.load_pem_x509_certificate(agency.certificate.read_bytes()).serial_number
+    door.authority._revoked.append(serial)
+    door.authority.write_list()
+    door.keeper.refresh()
+    with pytest.raises(ssl.SSLError, match="revoked"):
+        door.exchange(agency, GET)
+    door.authority.list.write_bytes(b"not a list")
+    door.keeper.refresh()
+    with pytest.raises(ssl.SSLError, match="revoked"):
+        door.exchange(agency, GET)
+
+    door.authority.write_list()
+    door.keeper.refresh()
+    assert door.exchange(door.authority.issue("other"), GET).startswith(b"HTTP/1.1 200")
+    while not door.refused.empty():
+        assert door.refused.get()[0] is Reason.CERTIFICATE_REVOKED
+
+
+def test_noise_on_the_port_is_no_audit_event(door: Doorstep) -> None:
+    """A scanner that speaks plain HTTP names no certificate; the record would only be a lever to flood the log."""
+    with socket.create_connection(("localhost", door.port), timeout=READ_SECONDS) as raw:
+        raw.sendall(GET)
+        while raw.recv(4096):
+            pass
+
+    with pytest.raises(queue.Empty):
+        door.refused.get(timeout=timedelta(milliseconds=200).total_seconds())
