@@ -18,7 +18,7 @@ from gateway.wire.canonical import JSON
 
 Value = str | int | bool | tuple[str, ...] | Mapping[str, int] | None
 
-# In every event, added by `events.write_event`. The actor moves to the personal fields when it is a person.
+# In every event, added by `events.record_event`. The actor moves to the personal fields when it is a person.
 COMMON_FIELDS = ("kind", "outcome", "partner", "actor", "audience", "request_id")
 # The partner of an event that no partner caused: the operator's acts, and callers that nobody knows.
 NO_PARTNER = "-"

@@ -14,14 +14,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.auditlog.event_kinds import (
-    COMMON_FIELDS,
-    EVENT_CLASSES,
     NO_PARTNER,
     OPERATOR,
     AuditEvent,
     EventKind,
-    field_names,
-    required_fields,
     sealed_of,
     values_of,
 )
@@ -32,12 +28,12 @@ from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import b64url
 from gateway.wire.entry import build_event
 
-__all__ = ["NO_PARTNER", "OPERATOR", "AuditEvent", "EventKind", "query_digest", "record_event", "write_event"]
+__all__ = ["NO_PARTNER", "OPERATOR", "AuditEvent", "EventKind", "query_digest", "record_event"]
 
 KEY_BYTES = 32
 
 
-def write_event(
+def record_event(
     tx: Tx,
     event: AuditEvent,
     *,
@@ -51,74 +47,46 @@ def write_event(
 
     `audience` are the countries whose officers may see it; none means the operator alone.
     """
-    return record_event(
-        tx,
-        kind=event.kind,
-        at=at,
-        partner_id=partner_id,
-        audience=audience,
-        actor=actor,
-        outcome=event.outcome,
-        request_id=request_id,
-        fields=values_of(event),
-        sealed=sealed_of(event),
-    )
-
-
-def record_event(
-    tx: Tx,
-    *,
-    kind: EventKind,
-    at: datetime,
-    partner_id: str,
-    audience: frozenset[str],
-    actor: str,
-    outcome: str,
-    request_id: str,
-    fields: Mapping[str, JSON],
-    personal: Mapping[str, JSON] | None = None,
-    sealed: Mapping[str, bytes] | None = None,
-) -> str:
-    """Insert an event given by names and values, held to what its kind declares; `write_event` is the typed way."""
-    everything = {**fields, **(personal or {})}
-    _require_declared(kind, frozenset(everything) | frozenset(sealed or {}))
     # Every salt is an HMAC under one of these two; without them no value can be guessed from its digest.
     key, personal_key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
-    common: dict[str, JSON] = {
-        "kind": kind.value,
-        "outcome": outcome,
+    plain: dict[str, JSON] = {
+        "kind": event.kind.value,
+        "outcome": event.outcome,
         "partner": partner_id,
-        "audience": list(sorted(audience)),
+        "audience": sorted(audience),
         "request_id": request_id,
     }
-    erasable: dict[str, JSON] = {name: everything.pop(name) for name in EVENT_CLASSES[kind].personal & set(everything)}
-    erasable |= {name: _seal(personal_key, value) for name, value in (sealed or {}).items()}
+    values = values_of(event)
+    personal: dict[str, JSON] = {name: values.pop(name) for name in event.personal & set(values)}
+    personal |= {name: _seal(personal_key, value) for name, value in sealed_of(event).items()}
     # A person acts here when the actor is neither the partner itself nor the operator's own process.
-    (common if actor in {partner_id, OPERATOR, NO_PARTNER} else erasable)["actor"] = actor
-    plain = common | everything
+    (plain if actor in {partner_id, OPERATOR, NO_PARTNER} else personal)["actor"] = actor
+    plain |= values
     event_id = new_id(at)
     built = build_event(
-        event_id=event_id, at=at, fields=plain, key=key, personal=erasable, personal_key=personal_key if erasable else b""
+        event_id=event_id,
+        at=at,
+        fields=plain,
+        key=key,
+        personal=personal,
+        personal_key=personal_key if personal else b"",
     )
-    log.insert_event(
-        tx,
-        log.EventRow(
-            id=event_id,
-            partner_id=partner_id,
-            at=at,
-            kind=kind.value,
-            outcome=outcome,
-            request_id=request_id,
-            actor=actor,
-            entry=built.entry,
-            payload=built.payload,
-            fields=canonical_bytes(plain).decode(),
-            key=key,
-            personal=canonical_bytes(erasable).decode() if erasable else None,
-            personal_key=personal_key if erasable else None,
-        ),
-        audience=audience,
+    stored = log.StoredEvent(
+        id=event_id,
+        partner_id=partner_id,
+        at=at,
+        kind=event.kind.value,
+        outcome=event.outcome,
+        request_id=request_id,
+        actor=actor,
+        entry=built.entry,
+        payload=built.payload,
+        fields=canonical_bytes(plain).decode(),
+        key=key,
+        personal=canonical_bytes(personal).decode() if personal else None,
+        personal_key=personal_key if personal else None,
     )
+    log.insert_event(tx, stored, audience=audience)
     return event_id
 
 
@@ -129,10 +97,3 @@ def query_digest(query: Mapping[str, JSON]) -> str:
 
 def _seal(personal_key: bytes, value: bytes) -> str:
     return b64url(hmac.new(personal_key, b"sealed\x00" + value, hashlib.sha256).digest())
-
-
-def _require_declared(kind: EventKind, names: frozenset[str]) -> None:
-    unknown = names - set(field_names(kind)) - set(COMMON_FIELDS)
-    missing = required_fields(kind) - names
-    if unknown or missing:
-        raise ValueError(f"{kind}: undeclared fields {sorted(unknown)}, missing fields {sorted(missing)}")

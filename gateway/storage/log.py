@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit log's rows; this file is about events, their queue, and the leaves, tiles, head and checkpoints of the tree.
+"""The audit log's rows; this file is about events, their queue, and the rows of the tree.
 
 Only the head row is ever updated. Pending rows are deleted in the transaction that appends their leaves; all else
 is insert and select, so that a database role can be held to just that.
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row as SqlRow, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import Row as SqlRow
 
 from gateway.errors import Fault
 from gateway.storage import tables
@@ -108,11 +109,6 @@ def insert_event(tx: Tx, event: StoredEvent, *, audience: frozenset[str]) -> Non
         rows = [{"country": country, "event_id": event.id} for country in sorted(audience)]
         tx.connection.execute(insert(tables.event_audience), rows)
     tx.connection.execute(insert(tables.pending_event), {"partner_id": event.partner_id, "event_id": event.id})
-
-
-def count_pending(tx: Tx) -> int:
-    """Return how many visible events wait for their place."""
-    return int(tx.connection.execute(select(func.count()).select_from(tables.pending_event)).scalar_one())
 
 
 def has_pending(tx: Tx) -> bool:
@@ -314,7 +310,7 @@ def _conditions(filters: EventFilter) -> list[ColumnElement[bool]]:
 
 
 def _stored(row: SqlRow[tuple[object, ...]]) -> StoredEvent:
-    return StoredEvent(**row._mapping)
+    return StoredEvent(*row)
 
 
 def _head(tx: Tx, *, lock: bool) -> Head:
