@@ -35,7 +35,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
 
 
-class PartnerRow(SQLModel, table=True):
+class PartnerTable(SQLModel, table=True):
     """A government body; `roles` is a JSON list."""
 
     __tablename__: ClassVar[str] = "partner"
@@ -48,7 +48,7 @@ class PartnerRow(SQLModel, table=True):
     since: datetime = Field(sa_type=Instant)
 
 
-class PartnerKeyRow(SQLModel, table=True):
+class PartnerKeyTable(SQLModel, table=True):
     """A partner's public signing key."""
 
     __tablename__: ClassVar[str] = "partner_key"
@@ -61,7 +61,7 @@ class PartnerKeyRow(SQLModel, table=True):
     not_after: datetime | None = Field(sa_type=Instant)
 
 
-class OfficerRow(SQLModel, table=True):
+class OfficerTable(SQLModel, table=True):
     """A person of a government; `roles` is a JSON list."""
 
     __tablename__: ClassVar[str] = "officer"
@@ -75,7 +75,7 @@ class OfficerRow(SQLModel, table=True):
     approval_public: bytes
 
 
-class CertificatePinRow(SQLModel, table=True):
+class CertificatePinTable(SQLModel, table=True):
     """A client certificate that names a partner or an officer."""
 
     __tablename__: ClassVar[str] = "certificate_pin"
@@ -88,7 +88,7 @@ class CertificatePinRow(SQLModel, table=True):
     status: str
 
 
-class ApprovalRow(SQLModel, table=True):
+class ApprovalTable(SQLModel, table=True):
     """One officer's signature under the digest of a contract, an agreement or a policy."""
 
     __tablename__: ClassVar[str] = "approval"
@@ -101,7 +101,7 @@ class ApprovalRow(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
-class LifecycleRow(SQLModel, table=True):
+class LifecycleTable(SQLModel, table=True):
     """A step in the life of a contract version; the newest one counts."""
 
     __tablename__: ClassVar[str] = "lifecycle"
@@ -113,7 +113,7 @@ class LifecycleRow(SQLModel, table=True):
     sunset: datetime | None = Field(sa_type=Instant)
 
 
-class SubmissionRow(SQLModel, table=True):
+class SubmissionTable(SQLModel, table=True):
     """One accepted push: what was signed, what came of it, and the event that proves it."""
 
     __tablename__: ClassVar[str] = "submission"
@@ -147,7 +147,7 @@ class SubmissionRow(SQLModel, table=True):
     signature: bytes
 
 
-class NonceRow(SQLModel, table=True):
+class NonceTable(SQLModel, table=True):
     """A nonce of a signature whose window is open, and which signature used it."""
 
     __tablename__: ClassVar[str] = "nonce"
@@ -158,7 +158,7 @@ class NonceRow(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=Instant, index=True)
 
 
-class RefusedRecordRow(SQLModel, table=True):
+class RefusedRecordTable(SQLModel, table=True):
     """A record that was not kept: which line, why, and its leaf hash; never a value."""
 
     __tablename__: ClassVar[str] = "refused_record"
@@ -174,7 +174,7 @@ class RefusedRecordRow(SQLModel, table=True):
     es: str
 
 
-class TombstoneRow(SQLModel, table=True):
+class TombstoneTable(SQLModel, table=True):
     """What stays of a deleted record: its place and leaf hash, never its id."""
 
     __tablename__: ClassVar[str] = "tombstone"
@@ -188,7 +188,7 @@ class TombstoneRow(SQLModel, table=True):
     event_id: str
 
 
-class RollupRow(SQLModel, table=True):
+class RollupTable(SQLModel, table=True):
     """One cell of a small cube for own totals; the measure `` counts records, another sums that field."""
 
     __tablename__: ClassVar[str] = "rollup"
@@ -201,7 +201,7 @@ class RollupRow(SQLModel, table=True):
     value: int = Field(sa_type=BigInteger)
 
 
-class RollupDeltaRow(SQLModel, table=True):
+class RollupDeltaTable(SQLModel, table=True):
     """A change of a cell that is not folded into its cube yet; `part` is the first line of the chunk."""
 
     __tablename__: ClassVar[str] = "rollup_delta"
@@ -216,7 +216,7 @@ class RollupDeltaRow(SQLModel, table=True):
     value: int = Field(sa_type=BigInteger)
 
 
-class EventRow(SQLModel, table=True):
+class EventTable(SQLModel, table=True):
     """An audit event with its values and the keys that salt them; erasing `personal_key` erases the values."""
 
     __tablename__: ClassVar[str] = "event"
@@ -237,7 +237,7 @@ class EventRow(SQLModel, table=True):
     personal_key: bytes | None
 
 
-class EventAudienceRow(SQLModel, table=True):
+class EventAudienceTable(SQLModel, table=True):
     """Which country's officers may see an event."""
 
     __tablename__: ClassVar[str] = "event_audience"
@@ -246,16 +246,16 @@ class EventAudienceRow(SQLModel, table=True):
     event_id: str = Field(primary_key=True, foreign_key="event.id")
 
 
-class PendingEventRow(SQLModel, table=True):
+class PendingEventTable(SQLModel, table=True):
     """An event that the sequencer has not appended yet."""
 
     __tablename__: ClassVar[str] = "pending_event"
 
     partner_id: str = Field(primary_key=True)
-    event_id: str = Field(primary_key=True, foreign_key="event.id")
+    event_id: str = Field(primary_key=True, index=True, foreign_key="event.id")
 
 
-class LeafRow(SQLModel, table=True):
+class LeafTable(SQLModel, table=True):
     """A leaf of the log, in order and without gaps."""
 
     __tablename__: ClassVar[str] = "leaf"
@@ -266,7 +266,7 @@ class LeafRow(SQLModel, table=True):
     leaf_hash: bytes
 
 
-class TileRow(SQLModel, table=True):
+class TileTable(SQLModel, table=True):
     """A full tile: 256 hashes of 32 bytes; never changed."""
 
     __tablename__: ClassVar[str] = "tile"
@@ -276,7 +276,7 @@ class TileRow(SQLModel, table=True):
     hashes: bytes
 
 
-class LogHeadRow(SQLModel, table=True):
+class LogHeadTable(SQLModel, table=True):
     """The one row that fences the sequencers: size, right edge and root of the tree."""
 
     __tablename__: ClassVar[str] = "log_head"
@@ -288,7 +288,7 @@ class LogHeadRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Instant)
 
 
-class CheckpointRow(SQLModel, table=True):
+class CheckpointTable(SQLModel, table=True):
     """A size and root of the log; the sequencer's row has no note, the publisher adds a signed one of its own."""
 
     __tablename__: ClassVar[str] = "checkpoint"
@@ -305,22 +305,22 @@ def _table(model: type[SQLModel]) -> Table:
 
 
 METADATA = SQLModel.metadata
-partner = _table(PartnerRow)
-partner_key = _table(PartnerKeyRow)
-officer = _table(OfficerRow)
-certificate_pin = _table(CertificatePinRow)
-approval = _table(ApprovalRow)
-lifecycle = _table(LifecycleRow)
-submission = _table(SubmissionRow)
-nonce = _table(NonceRow)
-refused_record = _table(RefusedRecordRow)
-tombstone = _table(TombstoneRow)
-rollup = _table(RollupRow)
-rollup_delta = _table(RollupDeltaRow)
-event = _table(EventRow)
-event_audience = _table(EventAudienceRow)
-pending_event = _table(PendingEventRow)
-leaf = _table(LeafRow)
-tile = _table(TileRow)
-log_head = _table(LogHeadRow)
-checkpoint = _table(CheckpointRow)
+partner = _table(PartnerTable)
+partner_key = _table(PartnerKeyTable)
+officer = _table(OfficerTable)
+certificate_pin = _table(CertificatePinTable)
+approval = _table(ApprovalTable)
+lifecycle = _table(LifecycleTable)
+submission = _table(SubmissionTable)
+nonce = _table(NonceTable)
+refused_record = _table(RefusedRecordTable)
+tombstone = _table(TombstoneTable)
+rollup = _table(RollupTable)
+rollup_delta = _table(RollupDeltaTable)
+event = _table(EventTable)
+event_audience = _table(EventAudienceTable)
+pending_event = _table(PendingEventTable)
+leaf = _table(LeafTable)
+tile = _table(TileTable)
+log_head = _table(LogHeadTable)
+checkpoint = _table(CheckpointTable)

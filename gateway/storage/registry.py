@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is known; this file is about partners, officers, their keys, pins and approvals as rows.
+
+It stores and finds. Who may enrol or suspend, and which event that leaves, is decided in `onboarding`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from gateway.storage.engine import Tx
+from gateway.storage.tables import approval, certificate_pin, lifecycle, officer, partner, partner_key
+from gateway.trip import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerEntry:
+    """A partner as the registry has it."""
+
+    id: str
+    country: str
+    name: str
+    status: str
+    roles: frozenset[str]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerEntry:
+    """An officer as the registry has them; the approval key signs contracts and agreements."""
+
+    id: str
+    country: str
+    name: str
+    roles: frozenset[str]
+    status: str
+    approval_keyid: str
+    approval_public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A certificate that names exactly one partner or one officer."""
+
+    sha256: bytes
+    partner_id: str | None
+    officer_id: str | None
+    der: bytes
+    not_after: datetime
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One officer's DSSE envelope over a digest."""
+
+    subject_kind: str
+    digest: str
+    keyid: str
+    subject_id: str
+    envelope: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleEntry:
+    """A step in the life of a contract version."""
+
+    product: str
+    version: str
+    at: datetime
+    state: str
+    sunset: datetime | None
+
+
+def add_partner(tx: Tx, entry: PartnerEntry) -> None:
+    """Insert a partner."""
+    tx.connection.execute(insert(partner).values(asdict(entry) | {"roles": _roles_text(entry.roles)}))
+
+
+def get_partner(tx: Tx, partner_id: str) -> PartnerEntry:
+    """Return a partner.
+
+    Raises:
+        LookupError: when there is none of that id.
+    """
+    row = tx.connection.execute(select(partner).where(partner.c.id == partner_id)).mappings().first()
+    if row is None:
+        raise LookupError(partner_id)
+    return PartnerEntry(**{**row, "roles": _roles(row["roles"])})
+
+
+def partners(tx: Tx) -> list[PartnerEntry]:
+    """Return every partner, by id."""
+    rows = tx.connection.execute(select(partner).order_by(partner.c.id)).mappings()
+    return [PartnerEntry(**{**row, "roles": _roles(row["roles"])}) for row in rows]
+
+
+def set_partner_status(tx: Tx, partner_id: str, status: str) -> None:
+    """Change a partner's status.
+
+    Raises:
+        LookupError: when there is none of that id.
+    """
+    result = tx.connection.execute(update(partner).where(partner.c.id == partner_id).values(status=status))
+    if result.rowcount != 1:
+        raise LookupError(partner_id)
+
+
+def add_signing_key(tx: Tx, partner_id: str, key: SigningKey) -> None:
+    """Insert a partner's signing key."""
+    tx.connection.execute(insert(partner_key).values(asdict(key) | {"partner_id": partner_id}))
+
+
+def signing_keys(tx: Tx, partner_id: str) -> tuple[SigningKey, ...]:
+    """Return all signing keys that a partner ever had, oldest first; which one counts is a question of time."""
+    c = partner_key.c
+    statement = select(c.keyid, c.algorithm, c.public, c.not_before, c.not_after).where(c.partner_id == partner_id)
+    rows = tx.connection.execute(statement.order_by(c.not_before, c.keyid)).mappings()
+    return tuple(SigningKey(**row) for row in rows)
+
+
+def end_signing_key(tx: Tx, partner_id: str, keyid: str, *, at: datetime) -> None:
+    """Let a signing key end at an instant.
+
+    Raises:
+        LookupError: when the partner has no such key.
+    """
+    where = (partner_key.c.partner_id == partner_id) & (partner_key.c.keyid == keyid)
+    if tx.connection.execute(update(partner_key).where(where).values(not_after=at)).rowcount != 1:
+        raise LookupError(keyid)
+
+
+def add_officer(tx: Tx, entry: OfficerEntry) -> None:
+    """Insert an officer."""
+    tx.connection.execute(insert(officer).values(asdict(entry) | {"roles": _roles_text(entry.roles)}))
+
+
+def get_officer(tx: Tx, officer_id: str) -> OfficerEntry:
+    """Return an officer.
+
+    Raises:
+        LookupError: when there is none of that id.
+    """
+    row = tx.connection.execute(select(officer).where(officer.c.id == officer_id)).mappings().first()
+    if row is None:
+        raise LookupError(officer_id)
+    return OfficerEntry(**{**row, "roles": _roles(row["roles"])})
+
+
+def officers(tx: Tx) -> list[OfficerEntry]:
+    """Return every officer, by id."""
+    rows = tx.connection.execute(select(officer).order_by(officer.c.id)).mappings()
+    return [OfficerEntry(**{**row, "roles": _roles(row["roles"])}) for row in rows]
+
+
+def set_officer_status(tx: Tx, officer_id: str, status: str) -> None:
+    """Change an officer's status.
+
+    Raises:
+        LookupError: when there is none of that id.
+    """
+    if tx.connection.execute(update(officer).where(officer.c.id == officer_id).values(status=status)).rowcount != 1:
+        raise LookupError(officer_id)
+
+
+def add_pin(tx: Tx, pin: Pin) -> None:
+    """Insert a pin, for a partner or for an officer."""
+    assert (pin.partner_id is None) != (pin.officer_id is None)
+    tx.connection.execute(insert(certificate_pin).values(asdict(pin)))
+
+
+def find_pin(tx: Tx, sha256: bytes) -> Pin | None:
+    """Return the pin of a certificate, or None when it is not pinned."""
+    row = tx.connection.execute(select(certificate_pin).where(certificate_pin.c.sha256 == sha256)).mappings().first()
+    return None if row is None else Pin(**row)
+
+
+def pins(tx: Tx) -> list[Pin]:
+    """Return every pin, the first to end first."""
+    statement = select(certificate_pin).order_by(certificate_pin.c.not_after, certificate_pin.c.sha256)
+    return [Pin(**row) for row in tx.connection.execute(statement).mappings()]
+
+
+def set_pin_status(tx: Tx, sha256: bytes, status: str) -> None:
+    """Change a pin's status.
+
+    Raises:
+        LookupError: when the certificate is not pinned.
+    """
+    statement = update(certificate_pin).where(certificate_pin.c.sha256 == sha256).values(status=status)
+    if tx.connection.execute(statement).rowcount != 1:
+        raise LookupError(sha256.hex())
+
+
+def add_approval(tx: Tx, entry: Approval) -> None:
+    """Insert an approval; the key refuses a second one by the same officer for the same digest."""
+    tx.connection.execute(insert(approval).values(asdict(entry)))
+
+
+def approvals(tx: Tx, subject_kind: str) -> list[Approval]:
+    """Return the approvals of a kind, oldest first."""
+    c = approval.c
+    statement = select(approval).where(c.subject_kind == subject_kind).order_by(c.at, c.digest, c.keyid)
+    return [Approval(**row) for row in tx.connection.execute(statement).mappings()]
+
+
+def add_lifecycle(tx: Tx, entry: LifecycleEntry) -> None:
+    """Insert a step in the life of a contract version."""
+    tx.connection.execute(insert(lifecycle).values(asdict(entry)))
+
+
+def lifecycle_entries(tx: Tx) -> list[LifecycleEntry]:
+    """Return every step of every contract version, oldest first; the newest of a version counts."""
+    c = lifecycle.c
+    rows = tx.connection.execute(select(lifecycle).order_by(c.at, c.product, c.version)).mappings()
+    return [LifecycleEntry(**row) for row in rows]
+
+
+def _roles_text(roles: frozenset[str]) -> str:
+    return json.dumps(sorted(roles))
+
+
+def _roles(text: str) -> frozenset[str]:
+    return frozenset(json.loads(text))
