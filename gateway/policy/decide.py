@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""May they; this file is about the decision point: one question, a permit or a refusal, deny by default.
+
+Cedar skips a policy that fails to evaluate, a `forbid` as well, so that a missing entity would open the gate.
+Here one evaluation error is a denial, and so is anything that the registry or the schema does not know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import cedarpy
+
+from gateway.clock import format_instant
+from gateway.errors import DeniedByPolicy
+from gateway.identifiers import PARTNER_ID
+from gateway.policy.agreements import Clause
+from gateway.policy.load import PolicySet
+from gateway.trip import Partner, Permit, PolicyRequest
+from gateway.wire.canonical import JSON, canonical_bytes
+from gateway.wire.digests import sha256
+
+ENTITY_STORES_MAX = 4096
+_ENTITY_SETS = {"countries": "Country", "providers": "Partner"}
+
+
+class DecisionPoint:
+    """The one place that says yes; the policies inside never change, a new set is a new decision point."""
+
+    def __init__(self, policies: PolicySet) -> None:
+        self._policies = policies
+        self._standing = cedarpy.Entities.from_json_str(
+            json.dumps(_standing_entities(policies)), schema=policies.schema
+        )
+        # Keyed by the facts themselves, so that a changed role is another store and never an old answer.
+        self._store = lru_cache(maxsize=ENTITY_STORES_MAX)(self._store_of)
+
+    @property
+    def policies(self) -> PolicySet:
+        """Return the policies in force, for the purposes and obligations of agreements."""
+        return self._policies
+
+    def decide(self, request: PolicyRequest) -> Permit:
+        """Return a permit with its obligations, or raise `DeniedByPolicy`; deny unless a rule permits.
+
+        A permit counts only when (1) principal and resource are known, (2) the request passes the schema,
+        (3) Cedar says Allow, (4) with no evaluation error at all, (5) and names the permitting policies.
+        """
+        kind = "Partner" if isinstance(request.principal, Partner) else "Officer"
+        digest = sha256(canonical_bytes(_evidence(request, kind))).hex()
+        try:
+            _known(request, self._policies)  # (1)
+            principal = request.principal
+            store = self._store(
+                kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
+            )
+            result = cedarpy.is_authorized(
+                {
+                    "principal": {"type": kind, "id": principal.id},
+                    "action": {"type": "Action", "id": request.action},
+                    "resource": {"type": request.resource_type, "id": request.resource_id},
+                    "context": {name: _cedar(name, value) for name, value in request.context.items()},
+                },
+                self._policies.parsed,
+                store,
+                self._policies.schema,  # (2)
+            )
+        except (ValueError, TypeError) as error:
+            raise self._denied((), digest) from error
+        reasons = result.diagnostics.reasons
+        ids = result.diagnostics.id_annotations_by_reason
+        policies = tuple(sorted(ids.get(reason, reason) for reason in reasons))
+        if not result.allowed or result.diagnostics.errors or not policies:  # (3) (4) (5)
+            raise self._denied(policies, digest)
+        clauses = [self._policies.clauses[name] for name in policies if name in self._policies.clauses]
+        return Permit(
+            action=request.action,
+            principal_id=principal.id,
+            resource_id=request.resource_id,
+            policies=policies,
+            policy_set_digest=self._policies.digest,
+            request_digest=digest,
+            obligations=_obligations(clauses, request.context),
+        )
+
+    def _denied(self, policies: tuple[str, ...], digest: str) -> DeniedByPolicy:
+        decision = {"policies": list(policies), "policy_set": self._policies.digest, "request": digest}
+        return DeniedByPolicy(extra={"decision": decision})
+
+    def _store_of(
+        self, kind: str, principal: str, country: str, roles: frozenset[str], resource_type: str, resource_id: str
+    ) -> cedarpy.Entities:
+        entities = [_entity(kind, principal, {"country": _reference("Country", country), "roles": sorted(roles)})]
+        if resource_type == "Contract":
+            entities.append(_entity("Contract", resource_id, {"product": resource_id.split("/", maxsplit=1)[0]}))
+        elif resource_type == "Records":
+            owner, product = resource_id.rsplit("/", 1)
+            facts: dict[str, JSON] = {"owner": _reference("Partner", owner), "product": product}
+            entities.append(_entity("Records", resource_id, facts))
+        return self._standing.with_added_json_str(json.dumps(entities), schema=self._policies.schema)
+
+
+def _standing_entities(policies: PolicySet) -> list[JSON]:
+    entities: list[JSON] = []
+    for country in sorted(policies.parties):
+        shared: list[JSON] = [_reference("Country", reader) for reader in policies.shared_with(country)]
+        entities.extend(
+            (
+                _entity("Country", country, {}),
+                _entity("Flow", country, {"owner": _reference("Country", country), "shared_with": shared}),
+                _entity("AuditLog", country, {"country": _reference("Country", country)}),
+            )
+        )
+    return entities
+
+
+def _known(request: PolicyRequest, policies: PolicySet) -> None:
+    """Refuse what the registry does not know; principals come from it, as their type says."""
+    if request.principal.country not in policies.parties:
+        raise ValueError("a country that is no party")
+    if request.resource_type in {"Flow", "AuditLog"}:
+        if request.resource_id not in policies.parties:
+            raise ValueError("a country that is no party")
+        return
+    place, _, name = request.resource_id.partition("/")
+    product = place if request.resource_type == "Contract" else name
+    if product not in policies.products:
+        raise ValueError("a product without a contract")
+    if request.resource_type == "Records" and not PARTNER_ID.match(place):
+        raise ValueError("no partner id")
+
+
+def _obligations(clauses: Sequence[Clause], context: Mapping[str, object]) -> dict[str, object]:
+    """Return what a reader's permit carries; where several clauses permit, the strictest of each."""
+    if not clauses:
+        return {}
+    dimensions = set(clauses[0].dimensions).intersection(*(clause.dimensions for clause in clauses))
+    return {
+        "agreements": tuple(clause.policy_id for clause in clauses),
+        "floor": max(clause.floor for clause in clauses),
+        "dimensions": tuple(name for name in clauses[0].dimensions if name in dimensions),
+        "embargo_days": max(clause.embargo_days for clause in clauses),
+        "requests_per_hour": min(clause.requests_per_hour for clause in clauses),
+        "origin_release": all(clause.origin_release for clause in clauses),
+        "purpose": context["purpose"],
+    }
+
+
+def _entity(kind: str, name: str, attributes: dict[str, JSON]) -> dict[str, JSON]:
+    return {"uid": {"type": kind, "id": name}, "attrs": attributes, "parents": []}
+
+
+def _reference(kind: str, name: str) -> dict[str, JSON]:
+    return {"__entity": {"type": kind, "id": name}}
+
+
+def _cedar(name: str, value: object) -> JSON:
+    """Write one fact of the context the way Cedar reads it."""
+    if isinstance(value, datetime):
+        instant = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        return {"__extn": {"fn": "datetime", "arg": instant}}
+    if isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Collection):
+        kind = _ENTITY_SETS.get(name)
+        return [_reference(kind, str(item)) if kind else str(item) for item in value]
+    raise TypeError(f"no fact: {name}")
+
+
+def _evidence(request: PolicyRequest, kind: str) -> dict[str, JSON]:
+    """Return the request as it is digested for the audit log: the same question has the same digest."""
+    context: dict[str, JSON] = {}
+    for name, value in request.context.items():
+        if isinstance(value, datetime):
+            context[name] = format_instant(value)
+        elif isinstance(value, str | bool | int):
+            context[name] = value
+        elif isinstance(value, Collection):
+            context[name] = sorted(str(item) for item in value)
+    return {
+        "action": request.action,
+        "context": context,
+        "principal": {"country": request.principal.country, "id": request.principal.id, "kind": kind}
+        | {"roles": sorted(request.principal.roles)},
+        "resource": {"id": request.resource_id, "type": request.resource_type},
+    }

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which rules are in force; this file is about reading floor, roles and agreements, and linting them together.
+
+Only what the parties approved is in force: the rules when all parties signed their digest, an agreement when
+its own parties signed its. The gateway does not start without a floor; an agreement that is not approved, or
+suspended, is simply no permit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cedarpy
+
+from gateway.policy.agreements import Agreement, Clause, load_agreements
+from gateway.wire.canonical import JSON, canonical_bytes
+from gateway.wire.digests import sha256
+
+RULES_ID = "floor-and-roles"
+FLOOR_FILE, ROLES_FILE, SCHEMA_FILE = "floor.cedar", "roles.cedar", "schema.cedarschema"
+
+
+class PoliciesInvalid(ValueError):
+    """The policies cannot be put in force; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Floor, roles and schema as the parties sign them; `digest` is SHA-256, hex."""
+
+    floor: str
+    roles: str
+    schema: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """Policies in force, parsed once; built here only, after schema and lint have passed."""
+
+    text: str
+    digest: str
+    parsed: cedarpy.PolicySet
+    schema: cedarpy.Schema
+    parties: frozenset[str]
+    products: frozenset[str]
+    agreements: tuple[Agreement, ...]
+    clauses: Mapping[str, Clause]
+
+    def shared_with(self, owner: str) -> tuple[str, ...]:
+        """Return the countries with which an agreement in force shares an owner's flows."""
+        return tuple(sorted({clause.reader for clause in self.clauses.values() if clause.owner == owner}))
+
+
+def load_rules(root: Path) -> Rules:
+    """Read floor, roles and schema from `<root>/policies`.
+
+    Raises:
+        PoliciesInvalid: when a file cannot be read.
+    """
+    try:
+        texts = {name: (root / "policies" / name).read_text("utf-8") for name in (FLOOR_FILE, ROLES_FILE, SCHEMA_FILE)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise PoliciesInvalid(str(error)) from error
+    digest = sha256(canonical_bytes({name: sha256(text.encode()).hex() for name, text in texts.items()})).hex()
+    return Rules(texts[FLOOR_FILE], texts[ROLES_FILE], texts[SCHEMA_FILE], digest)
+
+
+def load_policies(
+    root: Path,
+    *,
+    parties: Collection[str],
+    products: Collection[str],
+    approved: Mapping[str, Collection[str]],
+    suspended: Collection[str] = (),
+) -> PolicySet:
+    """Read the policies of a contracts folder and put in force what was approved.
+
+    `approved` maps a digest to the countries that signed it, `suspended` names agreements by id.
+
+    Raises:
+        PoliciesInvalid: when the rules were not approved by all parties, or schema or lint refuse a policy.
+        AgreementInvalid: when an agreement's file does not have the closed form.
+    """
+    rules = load_rules(root)
+    if missing := set(parties) - set(approved.get(rules.digest, ())):
+        raise PoliciesInvalid(f"the rules {rules.digest[:16]} are not approved by {', '.join(sorted(missing))}")
+    return compile_policies(
+        rules,
+        _in_force(load_agreements(root / "agreements"), approved, suspended),
+        parties=parties,
+        products=products,
+    )
+
+
+def compile_policies(
+    rules: Rules, agreements: tuple[Agreement, ...], *, parties: Collection[str], products: Collection[str]
+) -> PolicySet:
+    """Compile rules and agreements into one set.
+
+    (1) the floor only forbids; (2) everything passes the schema; (3) every policy has one id of its own;
+    (4) every entity that is named exists.
+
+    Raises:
+        PoliciesInvalid: when one of these does not hold.
+    """
+    _only_forbids(rules.floor)  # (1)
+    clauses = {clause.policy_id: clause for agreement in agreements for clause in agreement.clauses}
+    text = "\n".join([rules.floor, rules.roles, *(clause.compile() for clause in clauses.values())])
+    try:
+        schema = cedarpy.Schema.from_str(rules.schema)
+        parsed = cedarpy.PolicySet.from_str(text)
+    except ValueError as error:
+        raise PoliciesInvalid(str(error)) from error
+    if not (result := cedarpy.validate_policies(text, schema)):  # (2)
+        raise PoliciesInvalid("; ".join(str(error) for error in result.errors))
+    policies = _policies(text)
+    ids = [policy["annotations"].get("id", "") for policy in policies]
+    if not all(ids) or len(ids) != len(set(ids)):  # (3)
+        raise PoliciesInvalid("every policy needs an @id of its own")
+    known = {(kind, country) for kind in ("Country", "Flow", "AuditLog") for country in parties}
+    if unknown := {entity for entity in _entities(policies) if entity[0] != "Action"} - known:  # (4)
+        raise PoliciesInvalid(f"the registry does not know {sorted(unknown)}")
+    content: JSON = {
+        "agreements": {agreement.reference: agreement.digest for agreement in agreements},
+        "parties": sorted(parties),
+        "rules": rules.digest,
+    }
+    return PolicySet(
+        text=text,
+        digest=sha256(canonical_bytes(content)).hex(),
+        parsed=parsed,
+        schema=schema,
+        parties=frozenset(parties),
+        products=frozenset(products),
+        agreements=agreements,
+        clauses=clauses,
+    )
+
+
+def _in_force(
+    agreements: tuple[Agreement, ...], approved: Mapping[str, Collection[str]], suspended: Collection[str]
+) -> tuple[Agreement, ...]:
+    """Return of each agreement the newest revision that its parties approved, unless it is suspended."""
+    newest: dict[str, Agreement] = {}
+    for agreement in agreements:
+        signed = set(agreement.parties) <= set(approved.get(agreement.digest, ()))
+        older = newest.get(agreement.id)
+        if signed and agreement.id not in suspended and (older is None or older.revision < agreement.revision):
+            newest[agreement.id] = agreement
+    return tuple(newest[name] for name in sorted(newest))
+
+
+def _policies(text: str) -> list[dict[str, Any]]:
+    parsed: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
+    if parsed["templates"]:
+        raise PoliciesInvalid("templates are not used")
+    return [{"annotations": {}, **policy} for policy in parsed["staticPolicies"].values()]
+
+
+def _only_forbids(floor: str) -> None:
+    try:
+        policies = _policies(floor)
+    except ValueError as error:
+        raise PoliciesInvalid(str(error)) from error
+    if not policies or any(policy["effect"] != "forbid" for policy in policies):
+        raise PoliciesInvalid("the floor only forbids, and is not empty")
+
+
+def _entities(node: Any) -> Iterator[tuple[str, str]]:
+    """Walk a parsed policy for the entities that it names."""
+    if isinstance(node, dict):
+        if node.keys() == {"type", "id"}:
+            yield node["type"], node["id"]
+        for value in node.values():
+            yield from _entities(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _entities(value)
