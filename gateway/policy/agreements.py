@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What two governments agreed about reading; this file is about agreements: read, checked, compiled to Cedar.
 
-An agreement is a closed YAML file: JSON literals only, every key of the form present and no other. Its digest
-is that of its content, so that comments and layout may change without new signatures.
+An agreement is a file in the closed YAML form of the contracts, with every key of its own form and no other;
+the reader of that YAML is handed in. Its digest is that of its content, so that comments may change without
+new signatures.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.policy.closed_yaml import ClosedYamlInvalid, read_closed
 from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import sha256
+
+ReadYaml = Callable[[Path], Mapping[str, Any]]
 
 FLOOR_MIN = 10
 CLAUSES_MAX = 64
@@ -119,29 +121,29 @@ class Agreement:
         return plain
 
 
-def load_agreements(root: Path) -> tuple[Agreement, ...]:
+def load_agreements(root: Path, read: ReadYaml) -> tuple[Agreement, ...]:
     """Read every revision of every agreement, `<root>/<id>/<revision>.yaml`.
 
     Raises:
         AgreementInvalid: when one of them does not have the closed form.
     """
-    agreements = tuple(load_agreement(path) for path in sorted(root.glob("*/*.yaml")))
+    agreements = tuple(load_agreement(path, read) for path in sorted(root.glob("*/*.yaml")))
     ids = [clause.policy_id for agreement in _newest(agreements) for clause in agreement.clauses]
     if len(ids) != len(set(ids)):
         raise AgreementInvalid(f"{root}: two clauses have one id")
     return agreements
 
 
-def load_agreement(path: Path) -> Agreement:
+def load_agreement(path: Path, read: ReadYaml) -> Agreement:
     """Read one agreement.
 
     Raises:
         AgreementInvalid: when it does not have the closed form.
     """
     try:
-        content = read_closed(path)
-        agreement = _agreement(content, sha256(canonical_bytes(content)).hex())
-    except (ClosedYamlInvalid, ValueError, KeyError, TypeError) as error:
+        content = read(path)
+        agreement = _agreement(content, sha256(canonical_bytes(dict(content))).hex())
+    except (OSError, ValueError, TypeError) as error:
         raise AgreementInvalid(f"{path}: {error}") from error
     if (agreement.id, str(agreement.revision)) != (path.parent.name, path.stem):
         raise AgreementInvalid(f"{path}: id and revision are not those of the path")
@@ -166,7 +168,7 @@ def _newest(agreements: Iterable[Agreement]) -> tuple[Agreement, ...]:
     return tuple(newest.values())
 
 
-def _agreement(content: Any, digest: str) -> Agreement:
+def _agreement(content: Mapping[str, Any], digest: str) -> Agreement:
     _keys(content, _AGREEMENT_KEYS, "agreement")
     start, end = date.fromisoformat(content["valid_from"]), date.fromisoformat(content["valid_until"])
     parties = tuple(_matched(party, _COUNTRY, "parties") for party in content["parties"])

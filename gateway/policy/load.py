@@ -16,7 +16,7 @@ from typing import Any
 
 import cedarpy
 
-from gateway.policy.agreements import Agreement, Clause, load_agreements
+from gateway.policy.agreements import Agreement, Clause, ReadYaml, load_agreements
 from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import sha256
 
@@ -76,6 +76,7 @@ def load_policies(
     parties: Collection[str],
     products: Collection[str],
     approved: Mapping[str, Collection[str]],
+    read: ReadYaml,
     suspended: Collection[str] = (),
 ) -> PolicySet:
     """Read the policies of a contracts folder and put in force what was approved.
@@ -91,7 +92,7 @@ def load_policies(
         raise PoliciesInvalid(f"the rules {rules.digest[:16]} are not approved by {', '.join(sorted(missing))}")
     return compile_policies(
         rules,
-        _in_force(load_agreements(root / "agreements"), approved, suspended),
+        _in_force(load_agreements(root / "agreements", read), approved, suspended),
         parties=parties,
         products=products,
     )
