@@ -135,19 +135,9 @@ def verify_inclusion(
     """
     if not 0 <= leaf_index < tree_size:
         raise ProofInvalid("no such leaf")
-    node, last, result = leaf_index, tree_size - 1, hashed_leaf
-    for sibling in proof:
-        if last == 0:
-            raise ProofInvalid("proof is too long")
-        if node & 1 or node == last:
-            result = node_hash(sibling, result)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
-        else:
-            result = node_hash(result, sibling)
-        node, last = node >> 1, last >> 1
-    if last:
-        raise ProofInvalid("proof is too short")
+    result = hashed_leaf
+    for sibling, on_the_left in zip(proof, _sides(leaf_index, tree_size - 1, len(proof)), strict=True):
+        result = node_hash(sibling, result) if on_the_left else node_hash(result, sibling)
     if result != root:
         raise ProofInvalid("proof leads to another root")
 
@@ -163,33 +153,48 @@ def verify_consistency(
     if not 0 <= old_size <= new_size:
         raise ProofInvalid("sizes out of order")
     if old_size in {0, new_size}:
-        if proof or old_root != (new_root if old_size else EMPTY_ROOT) or (not new_size and new_root != EMPTY_ROOT):
+        # The RFC leaves these out: an empty tree begins every tree, and a tree begins itself.
+        if proof or old_root != (new_root if old_size else EMPTY_ROOT):
             raise ProofInvalid("roots differ")
         return
     # (1) An old tree that is complete is itself the first node; it is left out of the proof.
-    complete = old_size & (old_size - 1) == 0
-    hashes = [old_root, *proof] if complete else list(proof)
+    hashes = [*proof] if old_size & (old_size - 1) else [old_root, *proof]
     if not proof:
         raise ProofInvalid("proof is empty")
-    # (2) Begin at the last node of the old tree that is a left child's complete subtree.
-    node, last = old_size - 1, new_size - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
+    # (2) Begin at the root of the last complete subtree of the old tree.
+    level = (~(old_size - 1) & old_size).bit_length() - 1
+    node, last = (old_size - 1) >> level, (new_size - 1) >> level
     # (3) Fold both roots at once.
     old = new = hashes[0]
-    for sibling in hashes[1:]:
-        if last == 0:
-            raise ProofInvalid("proof is too long")
-        if node & 1 or node == last:
+    for sibling, on_the_left in zip(hashes[1:], _sides(node, last, len(hashes) - 1), strict=True):
+        if on_the_left:
             old, new = node_hash(sibling, old), node_hash(sibling, new)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
         else:
             new = node_hash(new, sibling)
-        node, last = node >> 1, last >> 1
-    # (4) Both must come out, and nothing may be left.
-    if last or old != old_root or new != new_root:
+    # (4) Both must come out.
+    if old != old_root or new != new_root:
         raise ProofInvalid("proof leads to other roots")
+
+
+def _sides(node: int, last: int, length: int) -> list[bool]:
+    """Return for each hash of a proof, from below, whether it is the left sibling.
+
+    Raises:
+        ProofInvalid: when a proof from this node to the root has another length.
+    """
+    sides: list[bool] = []
+    for _ in range(length):
+        if last == 0:
+            raise ProofInvalid("proof is too long")
+        on_the_left = bool(node & 1) or node == last
+        if on_the_left:
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        sides.append(on_the_left)
+        node, last = node >> 1, last >> 1
+    if last:
+        raise ProofInvalid("proof is too short")
+    return sides
 
 
 def _split(size: int) -> int:

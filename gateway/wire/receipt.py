@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the sender keeps; this file is about receipts: one JSON file that anyone can check without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.wire.canonical import JSON
+from gateway.wire.entry import FIELDS_MAX, EntryInvalid, open_event, parse_entry
+from gateway.wire.merkle import ProofInvalid
+from gateway.wire.policy_file import NO_QUORUM, LogPolicy
+from gateway.wire.proof import parse_proof, verify_proof
+
+UNWITNESSED: Final = "unwitnessed"
+FINAL: Final = "final"
+
+
+class ReceiptInvalid(Exception):
+    """A receipt that does not prove what it says; the text names the step that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """An event that is in the log; `fields` are those that the receipt discloses."""
+
+    fields: dict[str, JSON]
+    event_id: str
+    at: datetime
+    leaf_index: int
+    tree_size: int
+    origin: str
+    status: str
+
+
+def status_under(policy: LogPolicy) -> str:
+    """Return what a proof that a policy's quorum holds may be called."""
+    return UNWITNESSED if policy.quorum == NO_QUORUM else FINAL
+
+
+def format_receipt(  # noqa: PLR0913 one argument for each member of the file
+    *,
+    entry: bytes,
+    payload: bytes,
+    disclosures: Sequence[str],
+    proof: str,
+    origin: str,
+    vkey: str,
+    policy_digest: str,
+    status: str,
+) -> dict[str, Any]:
+    """Return a receipt as the JSON object that is stored and sent."""
+    return {
+        "event": {"entry": entry.decode(), "payload": payload.decode(), "disclosures": list(disclosures)},
+        "proof": proof,
+        "log": {"origin": origin, "vkey": vkey, "policy": policy_digest},
+        "status": status,
+    }
+
+
+def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> VerifiedReceipt:
+    """Check a receipt against a policy that the reader already had; keys inside the receipt are never believed.
+
+    Raises:
+        ReceiptInvalid: when any step fails.
+    """
+    parts = _take_apart(receipt)
+    try:
+        # (1) Disclosures belong to the payload, and the payload to the leaf.
+        fields = open_event(parts.entry, parts.payload, parts.disclosures)
+        entry = parse_entry(parts.entry)
+        # (2) The leaf is in the tree, and the policy believes the tree's checkpoint.
+        proven = verify_proof(parse_proof(parts.proof), parts.entry, policy)
+    except EntryInvalid as error:
+        raise ReceiptInvalid(f"event: {error}") from error
+    except ProofInvalid as error:
+        raise ReceiptInvalid(f"proof: {error}") from error
+    # (3) The receipt says of itself what it proves, no more.
+    if parts.origin != proven.checkpoint.origin:
+        raise ReceiptInvalid("log: the origin is not that of the checkpoint")
+    status = status_under(policy)
+    if parts.status != status:
+        raise ReceiptInvalid("status: not what the policy says of this proof")
+    return VerifiedReceipt(
+        fields,
+        entry.event_id,
+        entry.at,
+        proven.leaf_index,
+        proven.checkpoint.tree_size,
+        proven.checkpoint.origin,
+        status,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    entry: bytes
+    payload: bytes
+    disclosures: tuple[str, ...]
+    proof: str
+    origin: str
+    status: str
+
+
+def _take_apart(receipt: Mapping[str, Any]) -> _Parts:
+    event, log = _object(receipt, "event"), _object(receipt, "log")
+    disclosures = event.get("disclosures")
+    if not isinstance(disclosures, list) or len(disclosures) > FIELDS_MAX:
+        raise ReceiptInvalid("disclosures: not a list, or too long")
+    if not all(isinstance(disclosure, str) for disclosure in disclosures):
+        raise ReceiptInvalid("disclosures: not texts")
+    return _Parts(
+        entry=_text(event, "entry").encode(),
+        payload=_text(event, "payload").encode(),
+        disclosures=tuple(disclosures),
+        proof=_text(receipt, "proof"),
+        origin=_text(log, "origin"),
+        status=_text(receipt, "status"),
+    )
+
+
+def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    member = holder.get(name)
+    if not isinstance(member, dict):
+        raise ReceiptInvalid(f"{name}: not an object")
+    return member
+
+
+def _text(holder: Mapping[str, Any], name: str) -> str:
+    member = holder.get(name)
+    # A lone surrogate cannot be a byte of anything that was logged.
+    if not isinstance(member, str) or any("\ud800" <= char <= "\udfff" for char in member):
+        raise ReceiptInvalid(f"{name}: not a text")
+    return member
