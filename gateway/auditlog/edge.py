@@ -10,12 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.wire.digests import sha256
-from gateway.wire.merkle import node_hash
-
-HASH_BYTES = 32
-TILE_WIDTH = 256
-TILE_HEIGHT = 8
+from gateway.wire.merkle import EMPTY_ROOT, HASH_BYTES, node_hash
+from gateway.wire.tiles import TILE_HEIGHT, TILE_WIDTH, split_tile, tile_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class Edge:
                 break
             index = (self.size >> (TILE_HEIGHT * (level + 1))) - 1
             full.append(FullTile(level=level, index=index, hashes=b"".join(self.levels[level])))
-            rising = perfect_root(self.levels[level])
+            rising = tile_root(self.levels[level])
             self.levels[level] = []
         return full
 
@@ -57,7 +53,7 @@ class Edge:
         for hashes in self.levels:
             for peak in _peaks(hashes):
                 root = peak if root is None else node_hash(peak, root)
-        return sha256(b"") if root is None else root
+        return EMPTY_ROOT if root is None else root
 
     def partial(self, level: int) -> bytes:
         """Return the hashes of a level's partial tile; none when there is no such level."""
@@ -78,26 +74,11 @@ def parse_edge(size: int, data: bytes) -> Edge:
     offset, rest = 0, size
     while rest:
         end = offset + (rest % TILE_WIDTH) * HASH_BYTES
-        levels.append(split_hashes(data[offset:end]))
+        levels.append(list(split_tile(data[offset:end])) if end > offset else [])
         offset, rest = end, rest >> TILE_HEIGHT
     if offset != len(data):
         raise ValueError(f"an edge of {len(data)} bytes does not belong to {size} leaves")
     return Edge(size=size, levels=levels)
-
-
-def split_hashes(data: bytes) -> list[bytes]:
-    """Cut the bytes of a tile into its hashes."""
-    return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
-
-
-def perfect_root(hashes: list[bytes]) -> bytes:
-    """Return the root over a power of two of hashes."""
-    assert hashes
-    assert len(hashes) & (len(hashes) - 1) == 0
-    level = hashes
-    while len(level) > 1:
-        level = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=True)]
-    return level[0]
 
 
 def _peaks(hashes: list[bytes]) -> list[bytes]:
@@ -106,6 +87,6 @@ def _peaks(hashes: list[bytes]) -> list[bytes]:
     end = len(hashes)
     while end:
         span = end & -end
-        peaks.append(perfect_root(hashes[end - span : end]))
+        peaks.append(tile_root(hashes[end - span : end]))
         end -= span
     return peaks

@@ -16,8 +16,6 @@ from typing import ClassVar
 
 from gateway.wire.canonical import JSON
 
-Value = str | int | bool | tuple[str, ...] | Mapping[str, int] | None
-
 # In every event, added by `events.record_event`. The actor moves to the personal fields when it is a person.
 COMMON_FIELDS = ("kind", "outcome", "partner", "actor", "audience", "request_id")
 # The partner of an event that no partner caused: the operator's acts, and callers that nobody knows.
@@ -438,17 +436,15 @@ def field_names(kind: EventKind) -> tuple[str, ...]:
 
 def values_of(event: AuditEvent) -> dict[str, JSON]:
     """Return the present fields of an event as JSON, without the sealed ones."""
-    present = {entry.name: getattr(event, entry.name) for entry in fields(event) if entry.name not in event.sealed}
-    return {name: _json(value) for name, value in present.items() if value is not None}
+    values: dict[str, JSON] = {}
+    for name in field_names(event.kind):
+        value: JSON | None = getattr(event, name)
+        if value is not None and name not in event.sealed:
+            values[name] = list(value) if isinstance(value, tuple) else value
+    return values
 
 
 def sealed_of(event: AuditEvent) -> dict[str, bytes]:
     """Return the present sealed values of an event."""
     present = {name: getattr(event, name) for name in event.sealed}
     return {name: value for name, value in present.items() if value is not None}
-
-
-def _json(value: Value) -> JSON:
-    if isinstance(value, tuple):
-        return list(value)
-    return dict(value) if isinstance(value, Mapping) else value

@@ -7,18 +7,16 @@ head's edge, of which it is a beginning, because a perfect subtree never changes
 
 from __future__ import annotations
 
-from gateway.auditlog.edge import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, parse_edge, perfect_root, split_hashes
+from gateway.auditlog.edge import parse_edge
 from gateway.errors import NotFound
 from gateway.storage import log
 from gateway.storage.engine import Tx
-from gateway.wire.tiles import entry_bundle
-
-# 2**64 leaves.
-TILE_LEVEL_MAX = 7
+from gateway.wire.merkle import HASH_BYTES, HashAt
+from gateway.wire.tiles import LEVEL_MAX, TILE_HEIGHT, TILE_WIDTH, entry_bundle, hash_reader, tile_width
 
 
 class TreeReader:
-    """The hashes of the tree as one transaction sees it, through tiles: O(log n) reads for a proof."""
+    """The tiles of the tree as one transaction sees it."""
 
     def __init__(self, tx: Tx) -> None:
         """Read the head first: a tile that is full by this head is a row in every later statement."""
@@ -26,37 +24,17 @@ class TreeReader:
         head = log.get_head(tx)
         self.size = head.size
         self._edge = parse_edge(head.size, head.edge)
-        self._tiles: dict[tuple[int, int], list[bytes]] = {}
+        self.hash_at: HashAt = hash_reader(self.tile)
 
-    def hash_at(self, level: int, index: int) -> bytes:
-        """Return the hash of the perfect subtree `index` of `2**level` leaves."""
-        tile_level, height = divmod(level, TILE_HEIGHT)
-        start = index << height
-        tile_index, offset = divmod(start, TILE_WIDTH)
-        hashes = self._tile(tile_level, tile_index)[offset : offset + (1 << height)]
-        if len(hashes) < 1 << height:
-            raise LookupError(f"the tree of {self.size} leaves has no perfect subtree {index} at level {level}")
-        return perfect_root(hashes)
-
-    def tile(self, level: int, index: int, width: int) -> bytes:
-        """Return the first `width` hashes of a tile.
+    def tile(self, level: int, index: int) -> bytes:
+        """Return all hashes that a tile has by now.
 
         Raises:
-            LookupError: when the tree has fewer.
+            LookupError: when a full tile is missing.
         """
-        hashes = self._tile(level, index)
-        if len(hashes) < width:
-            raise LookupError(f"tile {level}/{index} has {len(hashes)} hashes")
-        return b"".join(hashes[:width])
-
-    def _tile(self, level: int, index: int) -> list[bytes]:
-        key = (level, index)
-        if key not in self._tiles:
-            if index == self.size >> (TILE_HEIGHT * (level + 1)):
-                self._tiles[key] = split_hashes(self._edge.partial(level))
-            else:
-                self._tiles[key] = split_hashes(log.get_tile(self._tx, level=level, index=index))
-        return self._tiles[key]
+        if index == self.size >> (TILE_HEIGHT * (level + 1)):
+            return self._edge.partial(level)
+        return log.get_tile(self._tx, level=level, index=index)
 
 
 def checkpoint_bytes(tx: Tx) -> bytes:
@@ -77,10 +55,8 @@ def tile_bytes(tx: Tx, *, level: int, index: int, width: int = TILE_WIDTH) -> by
     Raises:
         NotFound: when the newest signed checkpoint does not cover them.
     """
-    if not 0 <= level <= TILE_LEVEL_MAX:
-        raise NotFound
-    _require_covered(tx, subtree_leaves=1 << (TILE_HEIGHT * level), index=index, width=width)
-    hashes = TreeReader(tx).tile(level, index, width)
+    _require_covered(tx, level=level, index=index, width=width)
+    hashes = TreeReader(tx).tile(level, index)[: width * HASH_BYTES]
     assert len(hashes) == width * HASH_BYTES
     return hashes
 
@@ -91,16 +67,16 @@ def entries_bytes(tx: Tx, *, index: int, width: int = TILE_WIDTH) -> bytes:
     Raises:
         NotFound: when the newest signed checkpoint does not cover them.
     """
-    _require_covered(tx, subtree_leaves=1, index=index, width=width)
+    _require_covered(tx, level=0, index=index, width=width)
     start = index * TILE_WIDTH
     leaves = log.leaves(tx, start, start + width)
     assert len(leaves) == width
     return entry_bundle([leaf.entry for leaf in leaves])
 
 
-def _require_covered(tx: Tx, *, subtree_leaves: int, index: int, width: int) -> None:
+def _require_covered(tx: Tx, *, level: int, index: int, width: int) -> None:
     newest = log.latest_checkpoint(tx)
-    if newest is None or not 1 <= width <= TILE_WIDTH or index < 0:
+    if newest is None or not 0 <= level <= LEVEL_MAX or index < 0:
         raise NotFound
-    if (index * TILE_WIDTH + width) * subtree_leaves > newest.tree_size:
+    if not 1 <= width <= tile_width(level, index, newest.tree_size):
         raise NotFound

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the audit log rests; this file is about events, leaves, tiles, the head and checkpoints as rows.
 
-It stores and finds; what a leaf, a tile or a note means is decided in `auditlog`. Only the head row and the
-note of a checkpoint are ever updated, and pending rows deleted.
+It stores and finds; what a leaf, a tile or a note means is decided in `auditlog`. Only the head row is ever
+updated, and only pending rows are deleted, so that a database role can be held to just that.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class HeadRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRow:
-    """A size and root of the tree; `note` is None until it is signed."""
+    """A size and root of the tree; `note` is the publisher's signed text, None in the sequencer's own row."""
 
     tree_size: int
     at: datetime
@@ -214,35 +214,22 @@ def tiles(tx: Tx) -> Iterator[tuple[int, int, bytes]]:
 
 
 def insert_checkpoint(tx: Tx, *, tree_size: int, at: datetime, root: bytes, note: str | None) -> None:
-    """Store a checkpoint; a signed one takes the place of an older one of the same size and root."""
-    values = {"tree_size": tree_size, "at": at, "root": root, "note": note}
+    """Insert a checkpoint: the sequencer's, without a note, or a signed one; a repeat at one instant adds nothing."""
+    values = {"tree_size": tree_size, "signed": note is not None, "at": at, "root": root, "note": note}
     dialect = postgresql if tx.dialect == "postgresql" else sqlite
-    statement = dialect.insert(checkpoint).values(values)
-    if note is None:
-        tx.connection.execute(statement.on_conflict_do_nothing())
-        return
-    kept = statement.on_conflict_do_update(
-        index_elements=["tree_size"], set_={"at": at, "note": note}, where=checkpoint.c.root == root
-    ).returning(checkpoint.c.tree_size)
-    assert tx.connection.execute(kept).first() is not None, "two roots for one size"
+    tx.connection.execute(dialect.insert(checkpoint).values(values).on_conflict_do_nothing())
 
 
 def latest_checkpoint(tx: Tx) -> CheckpointRow | None:
     """Return the newest signed checkpoint, or None before the first."""
-    statement = _checkpoints().where(checkpoint.c.note.is_not(None)).order_by(checkpoint.c.tree_size.desc())
-    row = tx.connection.execute(statement.limit(1)).first()
+    newest = _checkpoints().where(checkpoint.c.signed).order_by(checkpoint.c.tree_size.desc(), checkpoint.c.at.desc())
+    row = tx.connection.execute(newest.limit(1)).first()
     return None if row is None else CheckpointRow(*row)
 
 
-def latest_unsigned(tx: Tx) -> CheckpointRow | None:
-    """Return the newest checkpoint when it waits for its signature, else None."""
-    row = tx.connection.execute(_checkpoints().order_by(checkpoint.c.tree_size.desc()).limit(1)).first()
-    return None if row is None or row.note is not None else CheckpointRow(*row)
-
-
 def checkpoints(tx: Tx) -> Iterator[CheckpointRow]:
-    """Yield every checkpoint, smallest tree first."""
-    statement = _checkpoints().order_by(checkpoint.c.tree_size)
+    """Yield every checkpoint, signed or not, smallest tree first."""
+    statement = _checkpoints().order_by(checkpoint.c.tree_size, checkpoint.c.at)
     for row in tx.connection.execute(statement.execution_options(yield_per=FETCH_ROWS)):
         yield CheckpointRow(*row)
 
