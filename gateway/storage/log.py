@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the audit log rests; this file is about events, leaves, tiles, the head and checkpoints as rows.
+"""The audit log's rows; this file is about events, their queue, and the leaves, tiles, head and checkpoints of the tree.
 
-It stores and finds; what a leaf, a tile or a note means is decided in `auditlog`. Only the head row is ever
-updated, and only pending rows are deleted, so that a database role can be held to just that.
+Only the head row is ever updated. Pending rows are deleted in the transaction that appends their leaves; all else
+is insert and select, so that a database role can be held to just that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import Row as SqlRow
 
+from gateway.errors import Fault
+from gateway.storage import tables
 from gateway.storage.engine import Tx
-from gateway.storage.tables import checkpoint, event, event_audience, leaf, log_head, pending_event, tile
 
-PAGE_MAX = 1000
-FETCH_ROWS = 2000
+EVENTS_PAGE_MAX = 500
+
+
+class LogMissing(Fault):
+    """There is no log in this database; it is made by a command, never by starting up."""
+
+
+class LogExists(Fault):
+    """There is a log in this database already."""
 
 
 @dataclass(frozen=True, slots=True)
-class EventRow:
-    """An event with its values, and the keys that salt their digests."""
+class StoredEvent:
+    """An event with its values and the keys that salt them; see `wire/entry.py`."""
 
     id: str
     partner_id: str
@@ -42,17 +50,16 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingRow:
-    """An event that has no place in the tree yet."""
+class PendingEvent:
+    """An event that waits for its place in the tree."""
 
-    partner_id: str
     event_id: str
     entry: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class LeafRow:
-    """An event's place in the tree."""
+class Leaf:
+    """An entry in its place."""
 
     leaf_index: int
     event_id: str
@@ -61,19 +68,18 @@ class LeafRow:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadRow:
-    """The tree as the sequencer left it; `edge` are the hashes of its partial tiles."""
+class Head:
+    """The tree as far as it was appended: its name, size, right edge and root."""
 
     origin: str
     size: int
     edge: bytes
     root: bytes
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointRow:
-    """A size and root of the tree; `note` is the publisher's signed text, None in the sequencer's own row."""
+class StoredCheckpoint:
+    """A size and root at a time; `note` is the signed text, None for the sequencer's own row."""
 
     tree_size: int
     at: datetime
@@ -83,236 +89,241 @@ class CheckpointRow:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """What an officer asks for; every field that is set must match."""
+    """What an officer looks for; an empty part does not narrow."""
 
-    partner_id: str | None = None
-    kind: str | None = None
-    outcome: str | None = None
-    request_id: str | None = None
+    kinds: frozenset[str] = frozenset()
+    partner_id: str = ""
+    outcome: str = ""
+    request_id: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
 
-NO_FILTER = EventFilter()
+_EVENT_COLUMNS = tuple(tables.event.c[name] for name in StoredEvent.__slots__)
 
 
-def insert_event(tx: Tx, row: EventRow, *, audience: frozenset[str]) -> None:
+def insert_event(tx: Tx, event: StoredEvent, *, audience: frozenset[str]) -> None:
     """Insert an event, who may see it, and its pending row."""
-    tx.connection.execute(insert(event).values(asdict(row)))
+    values = {name: getattr(event, name) for name in StoredEvent.__slots__}
+    tx.connection.execute(insert(tables.event), values)
     if audience:
-        seers = [{"country": country, "event_id": row.id} for country in sorted(audience)]
-        tx.connection.execute(insert(event_audience), seers)
-    tx.connection.execute(insert(pending_event).values(partner_id=row.partner_id, event_id=row.id))
+        rows = [{"country": country, "event_id": event.id} for country in sorted(audience)]
+        tx.connection.execute(insert(tables.event_audience), rows)
+    tx.connection.execute(insert(tables.pending_event), {"partner_id": event.partner_id, "event_id": event.id})
 
 
-def peek_pending(tx: Tx) -> bool:
-    """Say whether any event waits for its place."""
-    return tx.connection.execute(select(pending_event.c.event_id).limit(1)).first() is not None
+def count_pending(tx: Tx) -> int:
+    """Return how many visible events wait for their place."""
+    return int(tx.connection.execute(select(func.count()).select_from(tables.pending_event)).scalar_one())
 
 
-def is_pending(tx: Tx, event_id: str) -> bool:
-    """Say whether this event waits for its place."""
-    return tx.connection.execute(select(1).where(pending_event.c.event_id == event_id)).first() is not None
+def has_pending(tx: Tx) -> bool:
+    """Say whether any visible event waits for its place."""
+    return tx.connection.execute(select(tables.pending_event.c.event_id).limit(1)).first() is not None
 
 
-def oldest_pending(tx: Tx) -> datetime | None:
-    """Return since when the oldest event waits, or None when none does."""
-    statement = select(event.c.at).join(pending_event, pending_event.c.event_id == event.c.id)
-    return tx.connection.execute(statement.order_by(pending_event.c.event_id).limit(1)).scalar_one_or_none()
-
-
-def take_pending(tx: Tx, limit: int) -> list[PendingRow]:
-    """Remove up to `limit` visible pending rows, oldest event id first, and return them with their entries.
-
-    The caller has locked the head: two takers at once would take the same rows.
-    """
-    statement = (
-        select(pending_event.c.partner_id, pending_event.c.event_id, event.c.entry)
-        .join(event, event.c.id == pending_event.c.event_id)
-        .order_by(pending_event.c.event_id)
+def take_pending(tx: Tx, limit: int) -> list[PendingEvent]:
+    """Remove up to `limit` visible pending rows, the oldest ids first, and return their events."""
+    pending, event = tables.pending_event, tables.event
+    rows = tx.connection.execute(
+        select(pending.c.partner_id, pending.c.event_id, event.c.entry)
+        .join(event, event.c.id == pending.c.event_id)
+        .order_by(pending.c.event_id)
         .limit(limit)
-    )
-    rows = [PendingRow(*row) for row in tx.connection.execute(statement)]
+    ).all()
     if rows:
-        keys = [(row.partner_id, row.event_id) for row in rows]
-        where = tuple_(pending_event.c.partner_id, pending_event.c.event_id).in_(keys)
-        tx.connection.execute(delete(pending_event).where(where))
-    return rows
+        tx.connection.execute(delete(pending).where(pending.c.event_id.in_([row.event_id for row in rows])))
+    return [PendingEvent(event_id=row.event_id, entry=row.entry) for row in rows]
 
 
 def create_head(tx: Tx, *, origin: str, root: bytes, at: datetime) -> None:
-    """Insert the head of an empty tree; an error when there is a log already."""
-    if tx.connection.execute(select(log_head.c.origin)).first() is not None:
-        raise ValueError("this database has a log already")
-    tx.connection.execute(insert(log_head).values(origin=origin, size=0, edge=b"", root=root, created_at=at))
+    """Insert the head of an empty tree.
+
+    Raises:
+        LogExists: when there is a head already.
+    """
+    if tx.connection.execute(select(tables.log_head.c.origin)).first() is not None:
+        raise LogExists(origin)
+    values = {"origin": origin, "size": 0, "edge": b"", "root": root, "created_at": at}
+    tx.connection.execute(insert(tables.log_head), values)
 
 
-def get_head(tx: Tx) -> HeadRow:
+def get_head(tx: Tx) -> Head:
     """Return the head.
 
     Raises:
-        LookupError: when no log was created.
+        LogMissing: when no log was created.
     """
-    return _head(tx, select(log_head))
+    return _head(tx, lock=False)
 
 
-def head_for_update(tx: Tx) -> HeadRow:
-    """Return the head and hold it until the transaction ends; lock it last, after every other row."""
-    return _head(tx, select(log_head).with_for_update())
+def head_for_update(tx: Tx) -> Head:
+    """Return the head and keep every other sequencer out until the transaction ends.
+
+    Raises:
+        LogMissing: when no log was created.
+    """
+    return _head(tx, lock=True)
 
 
 def set_head(tx: Tx, *, size: int, edge: bytes, root: bytes) -> None:
-    """Move the head; it never goes back."""
-    result = tx.connection.execute(
-        update(log_head).where(log_head.c.size <= size).values(size=size, edge=edge, root=root)
+    """Move the head; the caller holds it for update."""
+    tx.connection.execute(update(tables.log_head).values(size=size, edge=edge, root=root))
+
+
+def append_leaves(tx: Tx, leaves: Sequence[Leaf]) -> None:
+    """Insert leaves in their places."""
+    tx.connection.execute(
+        insert(tables.leaf),
+        [
+            {"leaf_index": leaf.leaf_index, "event_id": leaf.event_id, "entry": leaf.entry, "leaf_hash": leaf.leaf_hash}
+            for leaf in leaves
+        ],
     )
-    assert result.rowcount == 1, "the head moved back, or there is none"
-
-
-def append_leaves(tx: Tx, rows: Sequence[LeafRow]) -> None:
-    """Insert leaves; the keys refuse a second leaf at an index and a second place for an event."""
-    tx.connection.execute(insert(leaf), [asdict(row) for row in rows])
-
-
-def leaves(tx: Tx, start: int, end: int) -> list[LeafRow]:
-    """Return the leaves with `start <= leaf_index < end`, in order."""
-    where = (leaf.c.leaf_index >= start) & (leaf.c.leaf_index < end)
-    statement = select(leaf.c.leaf_index, leaf.c.event_id, leaf.c.entry, leaf.c.leaf_hash)
-    return [LeafRow(*row) for row in tx.connection.execute(statement.where(where).order_by(leaf.c.leaf_index))]
-
-
-def leaf_of_event(tx: Tx, event_id: str) -> LeafRow | None:
-    """Return an event's place, or None while it has none."""
-    statement = select(leaf.c.leaf_index, leaf.c.event_id, leaf.c.entry, leaf.c.leaf_hash)
-    row = tx.connection.execute(statement.where(leaf.c.event_id == event_id)).first()
-    return None if row is None else LeafRow(*row)
 
 
 def put_tile(tx: Tx, *, level: int, index: int, hashes: bytes) -> None:
-    """Insert a full tile; the key refuses a second one."""
-    tx.connection.execute(insert(tile).values(level=level, tile_index=index, hashes=hashes))
+    """Insert a full tile."""
+    tx.connection.execute(insert(tables.tile), {"level": level, "tile_index": index, "hashes": hashes})
 
 
 def get_tile(tx: Tx, *, level: int, index: int) -> bytes:
     """Return the hashes of a full tile.
 
     Raises:
-        LookupError: when it is not full yet.
+        LookupError: when there is no such row.
     """
-    where = (tile.c.level == level) & (tile.c.tile_index == index)
-    hashes = tx.connection.execute(select(tile.c.hashes).where(where)).scalar_one_or_none()
-    if hashes is None:
-        raise LookupError(f"tile {level}/{index} is not full")
-    return bytes(hashes)
+    found = tx.connection.execute(
+        select(tables.tile.c.hashes).where(tables.tile.c.level == level, tables.tile.c.tile_index == index)
+    ).scalar_one_or_none()
+    if found is None:
+        raise LookupError(f"there is no full tile {level}/{index}")
+    return bytes(found)
 
 
-def tiles(tx: Tx) -> Iterator[tuple[int, int, bytes]]:
-    """Yield every full tile as level, index and hashes, in order."""
-    statement = select(tile.c.level, tile.c.tile_index, tile.c.hashes).order_by(tile.c.level, tile.c.tile_index)
-    for row in tx.connection.execute(statement.execution_options(yield_per=FETCH_ROWS)):
-        yield row[0], row[1], row[2]
+def count_tiles(tx: Tx) -> int:
+    """Return how many full tiles there are."""
+    return int(tx.connection.execute(select(func.count()).select_from(tables.tile)).scalar_one())
+
+
+def leaves(tx: Tx, start: int, end: int) -> list[Leaf]:
+    """Return the leaves with `start <= leaf_index < end`, in order."""
+    leaf = tables.leaf
+    rows = tx.connection.execute(
+        select(leaf.c.leaf_index, leaf.c.event_id, leaf.c.entry, leaf.c.leaf_hash)
+        .where(leaf.c.leaf_index >= start, leaf.c.leaf_index < end)
+        .order_by(leaf.c.leaf_index)
+    )
+    return [Leaf(*row) for row in rows]
+
+
+def leaf_of_event(tx: Tx, event_id: str) -> Leaf | None:
+    """Return the leaf of an event, or None while it waits for its place."""
+    leaf = tables.leaf
+    row = tx.connection.execute(
+        select(leaf.c.leaf_index, leaf.c.event_id, leaf.c.entry, leaf.c.leaf_hash).where(leaf.c.event_id == event_id)
+    ).one_or_none()
+    return None if row is None else Leaf(*row)
 
 
 def insert_checkpoint(tx: Tx, *, tree_size: int, at: datetime, root: bytes, note: str | None) -> None:
-    """Insert a checkpoint: the sequencer's, without a note, or a signed one; a repeat at one instant adds nothing."""
+    """Insert a checkpoint: the sequencer's own, without a note, or a signed one."""
     values = {"tree_size": tree_size, "signed": note is not None, "at": at, "root": root, "note": note}
-    dialect = postgresql if tx.dialect == "postgresql" else sqlite
-    tx.connection.execute(dialect.insert(checkpoint).values(values).on_conflict_do_nothing())
+    tx.connection.execute(insert(tables.checkpoint), values)
 
 
-def latest_checkpoint(tx: Tx) -> CheckpointRow | None:
+def latest_checkpoint(tx: Tx) -> StoredCheckpoint | None:
     """Return the newest signed checkpoint, or None before the first."""
-    newest = _checkpoints().where(checkpoint.c.signed).order_by(checkpoint.c.tree_size.desc(), checkpoint.c.at.desc())
-    row = tx.connection.execute(newest.limit(1)).first()
-    return None if row is None else CheckpointRow(*row)
+    checkpoint = tables.checkpoint
+    row = tx.connection.execute(
+        select(checkpoint.c.tree_size, checkpoint.c.at, checkpoint.c.root, checkpoint.c.note)
+        .where(checkpoint.c.signed)
+        .order_by(checkpoint.c.tree_size.desc(), checkpoint.c.at.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else StoredCheckpoint(*row)
 
 
-def checkpoints(tx: Tx) -> Iterator[CheckpointRow]:
-    """Yield every checkpoint, signed or not, smallest tree first."""
-    statement = _checkpoints().order_by(checkpoint.c.tree_size, checkpoint.c.at)
-    for row in tx.connection.execute(statement.execution_options(yield_per=FETCH_ROWS)):
-        yield CheckpointRow(*row)
+def checkpoints(tx: Tx, *, start: int, end: int) -> list[StoredCheckpoint]:
+    """Return all checkpoints, signed or not, with `start <= tree_size < end`, by size."""
+    checkpoint = tables.checkpoint
+    rows = tx.connection.execute(
+        select(checkpoint.c.tree_size, checkpoint.c.at, checkpoint.c.root, checkpoint.c.note)
+        .where(checkpoint.c.tree_size >= start, checkpoint.c.tree_size < end)
+        .order_by(checkpoint.c.tree_size, checkpoint.c.at)
+    )
+    return [StoredCheckpoint(*row) for row in rows]
 
 
-def get_event(tx: Tx, event_id: str) -> EventRow | None:
-    """Return an event, or None."""
-    row = tx.connection.execute(_events().where(event.c.id == event_id)).first()
-    return None if row is None else _event(row)
+def get_event(tx: Tx, event_id: str) -> StoredEvent | None:
+    """Return an event, or None when there is no such id."""
+    row = tx.connection.execute(select(*_EVENT_COLUMNS).where(tables.event.c.id == event_id)).one_or_none()
+    return None if row is None else _stored(row)
 
 
-def event_for(tx: Tx, *, country: str, event_id: str) -> EventRow | None:
-    """Return an event that this country's officers may see, or None: not there and not theirs look the same."""
-    row = tx.connection.execute(_seen_by(country).where(event.c.id == event_id)).first()
-    return None if row is None else _event(row)
-
-
-def list_events(
-    tx: Tx, *, country: str, after: str | None = None, limit: int = 100, filters: EventFilter = NO_FILTER
-) -> list[EventRow]:
-    """Return a page of what a country's officers may see, newest first, from behind the event `after`."""
-    statement = _seen_by(country)
-    if after is not None:
-        statement = statement.where(event_audience.c.event_id < after)
-    for column in ("partner_id", "kind", "outcome", "request_id"):
-        value = getattr(filters, column)
-        if value is not None:
-            statement = statement.where(event.c[column] == value)
-    if filters.since is not None:
-        statement = statement.where(event.c.at >= filters.since)
-    if filters.until is not None:
-        statement = statement.where(event.c.at < filters.until)
-    page = statement.order_by(event_audience.c.event_id.desc()).limit(min(limit, PAGE_MAX))
-    return [_event(row) for row in tx.connection.execute(page)]
+def events_after(tx: Tx, after: str, limit: int) -> list[StoredEvent]:
+    """Return events in the order of their ids, whoever they concern; for checks, never for a reader."""
+    query = select(*_EVENT_COLUMNS).where(tables.event.c.id > after).order_by(tables.event.c.id).limit(limit)
+    return [_stored(row) for row in tx.connection.execute(query)]
 
 
 def audience_of(tx: Tx, event_id: str) -> frozenset[str]:
     """Return the countries whose officers may see an event."""
-    statement = select(event_audience.c.country).where(event_audience.c.event_id == event_id)
-    return frozenset(tx.connection.execute(statement).scalars())
+    audience = tables.event_audience
+    rows = tx.connection.execute(select(audience.c.country).where(audience.c.event_id == event_id))
+    return frozenset(row.country for row in rows)
 
 
-def all_events(tx: Tx) -> Iterator[EventRow]:
-    """Yield every event, by id; for fsck."""
-    statement = _events().order_by(event.c.id)
-    for row in tx.connection.execute(statement.execution_options(yield_per=FETCH_ROWS)):
-        yield _event(row)
-
-
-def unplaced_events(tx: Tx) -> list[str]:
-    """Return the ids of events that are neither in the tree nor pending: there must be none."""
-    statement = (
-        select(event.c.id)
-        .outerjoin(leaf, leaf.c.event_id == event.c.id)
-        .outerjoin(pending_event, pending_event.c.event_id == event.c.id)
-        .where(leaf.c.event_id.is_(None), pending_event.c.event_id.is_(None))
+def list_events(
+    tx: Tx, country: str, *, before: str = "", limit: int = EVENTS_PAGE_MAX, filters: EventFilter | None = None
+) -> list[StoredEvent]:
+    """Return events that a country's officers may see, the newest first; `before` is the last id of the page before."""
+    audience, event = tables.event_audience, tables.event
+    # The audience joins first: what another country has does not even cost a read.
+    query = (
+        select(*_EVENT_COLUMNS)
+        .join(audience, audience.c.event_id == event.c.id)
+        .where(audience.c.country == country, *_conditions(filters or EventFilter()))
     )
-    return list(tx.connection.execute(statement.limit(PAGE_MAX)).scalars())
+    if before:
+        query = query.where(audience.c.event_id < before)
+    query = query.order_by(audience.c.event_id.desc()).limit(min(limit, EVENTS_PAGE_MAX))
+    return [_stored(row) for row in tx.connection.execute(query)]
 
 
-def count_events(tx: Tx) -> int:
-    """Return how many events there are."""
-    return int(tx.connection.execute(select(func.count()).select_from(event)).scalar_one())
+def get_visible_event(tx: Tx, country: str, event_id: str) -> StoredEvent | None:
+    """Return an event when that country's officers may see it, else None, as if there were none."""
+    audience, event = tables.event_audience, tables.event
+    row = tx.connection.execute(
+        select(*_EVENT_COLUMNS)
+        .join(audience, audience.c.event_id == event.c.id)
+        .where(audience.c.country == country, audience.c.event_id == event_id)
+    ).one_or_none()
+    return None if row is None else _stored(row)
 
 
-def _head(tx: Tx, statement: Select[*tuple[Any, ...]]) -> HeadRow:
-    row = tx.connection.execute(statement).first()
+def _conditions(filters: EventFilter) -> list[ColumnElement[bool]]:
+    event = tables.event.c
+    equal = {"partner_id": filters.partner_id, "outcome": filters.outcome, "request_id": filters.request_id}
+    conditions = [event[name] == value for name, value in equal.items() if value]
+    if filters.kinds:
+        conditions.append(event.kind.in_(sorted(filters.kinds)))
+    if filters.since is not None:
+        conditions.append(event.at >= filters.since)
+    if filters.until is not None:
+        conditions.append(event.at < filters.until)
+    return conditions
+
+
+def _stored(row: SqlRow[*tuple[Any, ...]]) -> StoredEvent:
+    return StoredEvent(*row)
+
+
+def _head(tx: Tx, *, lock: bool) -> Head:
+    head = tables.log_head
+    query = select(head.c.origin, head.c.size, head.c.edge, head.c.root)
+    # SQLite ignores the clause: its write transactions are one at a time anyway.
+    row = tx.connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise LookupError("no log was created in this database")
-    return HeadRow(row.origin, row.size, row.edge, row.root, row.created_at)
-
-
-def _checkpoints() -> Select[*tuple[Any, ...]]:
-    return select(checkpoint.c.tree_size, checkpoint.c.at, checkpoint.c.root, checkpoint.c.note)
-
-
-def _events() -> Select[*tuple[Any, ...]]:
-    return select(*(event.c[name] for name in EventRow.__dataclass_fields__))
-
-
-def _seen_by(country: str) -> Select[*tuple[Any, ...]]:
-    joined = _events().join(event_audience, event_audience.c.event_id == event.c.id)
-    return joined.where(event_audience.c.country == country)
-
-
-def _event(row: Row[*tuple[Any, ...]]) -> EventRow:
-    return EventRow(*row)
+        raise LogMissing("this database has no log: run `gateway log create`")
+    return Head(*row)
