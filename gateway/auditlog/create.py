@@ -19,7 +19,7 @@ def create_log(tx: Tx, origin: str, at: datetime, *, audience: frozenset[str] = 
     """Create the log of an origin and return the id of its first event, which names the origin.
 
     Raises:
-        ValueError: when the database has a log.
+        LogExists: when the database has a log.
     """
     log.create_head(tx, origin=origin, root=Edge().root(), at=at)
     return record_event(

@@ -71,7 +71,7 @@ def record_event(
         personal=personal,
         personal_key=personal_key if personal else b"",
     )
-    stored = log.EventRow(
+    stored = log.StoredEvent(
         id=event_id,
         partner_id=partner_id,
         at=at,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from gateway.auditlog.tiles import TreeReader
 from gateway.clock import Clock
@@ -78,7 +79,7 @@ class Publisher:
         self._tree = tree
         return Published(checkpoint=checkpoint, at=at, event_ids=event_ids)
 
-    def _rebuild(self, tx: Tx, newest: log.CheckpointRow | None) -> RunningRoot:
+    def _rebuild(self, tx: Tx, newest: log.StoredCheckpoint | None) -> RunningRoot:
         if newest is None:
             return RunningRoot()
         signed = self._open(newest)
@@ -93,7 +94,7 @@ class Publisher:
             raise TreeInconsistent(f"the stored tree does not have the root that was signed at size {signed.tree_size}")
         return tree
 
-    def _open(self, stored: log.CheckpointRow) -> Checkpoint:
+    def _open(self, stored: log.StoredCheckpoint) -> Checkpoint:
         assert stored.note is not None
         try:
             text, _ = open_note(stored.note.encode(), [self._verifier])
@@ -104,14 +105,14 @@ class Publisher:
             raise TreeInconsistent("the newest checkpoint's row and its note differ")
         return signed
 
-    def _grow(self, tree: RunningRoot, newest: log.CheckpointRow | None, head: log.HeadRow) -> tuple[str, ...]:
+    def _grow(self, tree: RunningRoot, newest: log.StoredCheckpoint | None, head: log.Head) -> tuple[str, ...]:
         event_ids: list[str] = []
         # Another publisher may have signed since; then this one re-reads what it has not seen itself.
         if head.size < tree.size or (newest is not None and head.size < newest.tree_size):
             raise TreeInconsistent(f"the head went back to {head.size} leaves")
         while tree.size < head.size:
             start, end = tree.size, min(head.size, tree.size + READ_LEAVES_MAX)
-            leaves = self._storage.read(lambda tx, start=start, end=end: log.leaves(tx, start, end))
+            leaves = self._storage.read(partial(log.leaves, start=start, end=end))
             if [leaf.leaf_index for leaf in leaves] != list(range(start, end)):
                 raise TreeInconsistent(f"there is a gap between the leaves {start} and {end}")
             for leaf in leaves:

@@ -7,23 +7,27 @@ every field that still has its key.
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.auditlog.tiles import TreeReader
 from gateway.errors import NotFound
 from gateway.storage import log
 from gateway.storage.engine import Tx
 from gateway.wire.canonical import JSON, parse_canonical
-from gateway.wire.entry import Event, build_event
+from gateway.wire.entry import disclose, open_event
 from gateway.wire.merkle import inclusion_proof
-from gateway.wire.proof import format_proof
-from gateway.wire.receipt import format_receipt
+from gateway.wire.note import format_vkey
+from gateway.wire.policy_file import LogPolicy
+from gateway.wire.proof import Proof, format_proof
+from gateway.wire.receipt import format_receipt, status_under
 
 
 class ReceiptPending(Exception):
     """The event is committed, and no signed checkpoint covers it yet."""
 
 
-def receipt_of(tx: Tx, event_id: str) -> dict[str, JSON]:
-    """Return the receipt of an event under the newest signed checkpoint.
+def receipt_of(tx: Tx, event_id: str, *, policy: LogPolicy) -> dict[str, Any]:
+    """Return the receipt of an event under the newest signed checkpoint; `policy` is what readers check it against.
 
     Raises:
         NotFound: when there is no such event.
@@ -32,13 +36,25 @@ def receipt_of(tx: Tx, event_id: str) -> dict[str, JSON]:
     event = log.get_event(tx, event_id)
     if event is None:
         raise NotFound
-    built = open_stored(event)
-    proof, origin = proof_of(tx, event_id)
-    return format_receipt(event=built, proof=proof, origin=origin)
+    disclosures = disclosures_of(event)
+    # Sent only when it opens: a value that was changed behind our back must not leave as evidence.
+    open_event(event.entry, event.payload, disclosures)
+    proof = proof_of(tx, event_id)
+    verifier = policy.logs[0].verifier
+    return format_receipt(
+        entry=event.entry,
+        payload=event.payload,
+        disclosures=disclosures,
+        proof=format_proof(proof),
+        origin=verifier.name,
+        vkey=format_vkey(verifier),
+        policy_digest=policy.digest,
+        status=status_under(policy),
+    )
 
 
-def proof_of(tx: Tx, event_id: str) -> tuple[str, str]:
-    """Return the tlog-proof of an event as text, and the origin of the log.
+def proof_of(tx: Tx, event_id: str) -> Proof:
+    """Return the proof that an event is in the log.
 
     Raises:
         ReceiptPending: before a signed checkpoint covers it.
@@ -47,28 +63,22 @@ def proof_of(tx: Tx, event_id: str) -> tuple[str, str]:
     if newest is None or newest.note is None or leaf is None or leaf.leaf_index >= newest.tree_size:
         raise ReceiptPending(event_id)
     path = inclusion_proof(leaf.leaf_index, newest.tree_size, TreeReader(tx).hash_at)
-    return format_proof(leaf_index=leaf.leaf_index, path=path, checkpoint=newest.note.encode())
+    return Proof(leaf_index=leaf.leaf_index, hashes=path, checkpoint=newest.note.encode())
 
 
-def open_stored(event: log.EventRow) -> Event:
-    """Return an event's entry, payload and the disclosures that its remaining keys open, made again from its values.
+def disclosures_of(event: log.StoredEvent) -> tuple[str, ...]:
+    """Return the disclosures of all fields whose values and key were not erased."""
+    disclosures = disclose(fields_of(event.fields), event.key)
+    if event.personal is not None and event.personal_key is not None:
+        disclosures += disclose(fields_of(event.personal), event.personal_key)
+    return disclosures
 
-    A value that was changed behind our back no longer gives the stored entry, and the receipt is not made.
+
+def fields_of(text: str) -> dict[str, JSON]:
+    """Read the stored fields of an event.
+
+    Raises:
+        ValueError: when they are not as they were written.
     """
-    built = build_event(
-        event_id=event.id,
-        at=event.at,
-        fields=_fields(event.fields),
-        key=event.key,
-        personal=_fields(event.personal or "{}"),
-        personal_key=event.personal_key or b"",
-    )
-    if event.personal_key is not None:
-        assert (built.entry, built.payload) == (event.entry, event.payload)
-    return Event(entry=event.entry, payload=event.payload, disclosures=built.disclosures)
-
-
-def _fields(text: str) -> dict[str, JSON]:
     value = parse_canonical(text.encode())
-    assert isinstance(value, dict)
-    return value
+    return dict(value) if isinstance(value, dict) else {}

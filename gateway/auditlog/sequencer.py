@@ -25,7 +25,7 @@ BATCH_EVENTS_MAX = 1024
 def sequence(storage: Storage, clock: Clock) -> int:
     """Append one batch of pending events to the tree and return how many there were."""
     # Look before locking: an idle pass must not write.
-    if not storage.read(log.peek_pending):
+    if not storage.read(log.has_pending):
         return 0
     return storage.write(lambda tx: append_pending(tx, at=clock.now()))
 
@@ -37,11 +37,11 @@ def append_pending(tx: Tx, *, at: datetime) -> int:
     if not pending:
         return 0
     edge = parse_edge(head.size, head.edge)
-    leaves: list[log.LeafRow] = []
+    leaves: list[log.Leaf] = []
     full: list[FullTile] = []
     for event in pending:
         hash_ = leaf_hash(event.entry)
-        leaves.append(log.LeafRow(leaf_index=edge.size, event_id=event.event_id, entry=event.entry, leaf_hash=hash_))
+        leaves.append(log.Leaf(leaf_index=edge.size, event_id=event.event_id, entry=event.entry, leaf_hash=hash_))
         full += edge.append(hash_)
     log.append_leaves(tx, leaves)  # (3)
     for tile in full:
