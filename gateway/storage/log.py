@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit log's rows; this file is about events, their queue, and the leaves, tiles, head and checkpoints of the tree.
+"""The audit log's rows; this file is about events, their queue, and the leaves, tiles and head of the tree.
 
 Only the head row is ever updated. Pending rows are deleted in the transaction that appends their leaves; all else
 is insert and select, so that a database role can be held to just that.

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table for each data product and major version; this file is about tables generated from contracts.
+
+A record is stored as typed columns: integers and booleans as such, identifiers as UUID on PostgreSQL, everything
+else as text with the C collation, because a record's canonical line is rebuilt from its columns byte by byte.
+`month` is the month inside the record's own UUIDv7, so that a repeat finds its row without a second index.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.types import TypeEngine
+
+from gateway.storage.engine import Tx
+from gateway.trip import FieldType, TableShape
+
+# What the gateway adds to a record's own columns, in this order behind partner_id and month.
+KEEPING = (
+    "leaf_hash",
+    "submission_id",
+    "line",
+    "accepted_at",
+    "revision",
+    "superseded_by",
+    "superseded_at",
+    "cell_key",
+)
+
+
+class TableMaker(Protocol):
+    """The two things of Alembic's `op` that a product table needs."""
+
+    def create_table(self, table_name: str, *columns: Any, **options: Any) -> Any: ...
+
+    def create_index(self, index_name: str | None, table_name: str, columns: Any, **options: Any) -> Any: ...
+
+
+@cache
+def product_table(shape: TableShape) -> Table:
+    """Return the table of a shape, in a metadata of its own."""
+    own = {"partner_id", "month", *KEEPING}
+    assert not own & set(shape.column_names), "a contract may not name a field like a column of the gateway"
+    table = Table(shape.table_name, MetaData(), *_columns(shape), **_options(shape))
+    for name, columns, options in _indexes(shape):
+        Index(name, *(table.c[column] for column in columns), **options)
+    return table
+
+
+def create_product_table(op: TableMaker, shape: TableShape) -> None:
+    """Create the table of a shape; called by the migration that brings a data product."""
+    op.create_table(shape.table_name, *_columns(shape), **_options(shape))
+    for name, columns, options in _indexes(shape):
+        op.create_index(name, shape.table_name, list(columns), **options)
+
+
+def ensure_months(tx: Tx, shape: TableShape, months: frozenset[int]) -> None:
+    """Make the partitions for these months where the table has partitions and they are missing.
+
+    Each is made and attached in a short transaction of its own: attaching takes a lock that neither readers nor
+    writers feel, and a partition that stays empty does no harm.
+    """
+    if tx.dialect != "postgresql" or not is_partitioned(shape):
+        return
+    table = shape.table_name
+    known = tx.connection.exec_driver_sql(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass",
+        (table,),
+    )
+    missing = {f"{table}_m{month}": month for month in sorted(months)}
+    for (name,) in known:
+        missing.pop(name, None)
+    for name, month in missing.items():
+        with tx.engine.begin() as connection:
+            # Two gateways may meet the first record of a month at once.
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (name,))
+            if connection.exec_driver_sql("SELECT to_regclass(%s)", (name,)).scalar_one() is None:
+                connection.exec_driver_sql(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+                connection.exec_driver_sql(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES IN ({month})")
+
+
+def is_partitioned(shape: TableShape) -> bool:
+    """Say whether PostgreSQL keeps this table in monthly parts: large ones, which have no key over all months."""
+    return not shape.natural_key
+
+
+def _columns(shape: TableShape) -> list[Any]:
+    required = {column.name for column in shape.columns if column.required}
+    fields = [Column(c.name, _type(c.type), nullable=c.name not in required) for c in shape.columns]
+    return [
+        Column("partner_id", _text(), nullable=False),
+        Column("month", Integer, nullable=False),
+        *fields,
+        Column("leaf_hash", LargeBinary, nullable=False),
+        Column("submission_id", _identifier(), nullable=False),
+        Column("line", Integer, nullable=False),
+        Column("accepted_at", _text(), nullable=False),
+        Column("revision", Integer, nullable=False),
+        Column("superseded_by", _identifier()),
+        Column("superseded_at", _text()),
+        Column("cell_key", LargeBinary),
+        PrimaryKeyConstraint("partner_id", "month", shape.id_column, name=f"{shape.table_name}_pkey"),
+    ]
+
+
+def _indexes(shape: TableShape) -> list[tuple[str, tuple[str, ...], dict[str, Any]]]:
+    indexes: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
+    if shape.natural_key:
+        # One live record for each cell. A retraction has no cell_key, so that its cell can be filled again.
+        live = _live()
+        options = {"unique": True, "sqlite_where": live, "postgresql_where": live}
+        indexes.append((f"{shape.table_name}_live", ("partner_id", "cell_key"), options))
+    if shape.retention_column:
+        options = {"postgresql_using": "brin"}
+        indexes.append((f"{shape.table_name}_retention", (shape.retention_column,), options))
+    return indexes
+
+
+def _live() -> Any:
+    return Column("superseded_by", String).is_(None)
+
+
+def _options(shape: TableShape) -> dict[str, Any]:
+    return {"postgresql_partition_by": "LIST (month)"} if is_partitioned(shape) else {}
+
+
+def _type(field: FieldType) -> TypeEngine[Any]:
+    if field == "integer":
+        return BigInteger()
+    if field == "boolean":
+        return Boolean()
+    return _identifier() if field == "uuid" else _text()
+
+
+def _identifier() -> TypeEngine[Any]:
+    return String(36).with_variant(UUID(as_uuid=False), "postgresql")
+
+
+def _text() -> TypeEngine[Any]:
+    return Text().with_variant(Text(collation="C"), "postgresql")
