@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, tuple_, update
 from sqlalchemy import Row as SqlRow
 
 from gateway.errors import Fault
@@ -112,11 +112,6 @@ def insert_event(tx: Tx, event: StoredEvent, *, audience: frozenset[str]) -> Non
     tx.connection.execute(insert(tables.pending_event), {"partner_id": event.partner_id, "event_id": event.id})
 
 
-def count_pending(tx: Tx) -> int:
-    """Return how many visible events wait for their place."""
-    return int(tx.connection.execute(select(func.count()).select_from(tables.pending_event)).scalar_one())
-
-
 def has_pending(tx: Tx) -> bool:
     """Say whether any visible event waits for its place."""
     return tx.connection.execute(select(tables.pending_event.c.event_id).limit(1)).first() is not None
@@ -132,7 +127,8 @@ def take_pending(tx: Tx, limit: int) -> list[PendingEvent]:
         .limit(limit)
     ).all()
     if rows:
-        tx.connection.execute(delete(pending).where(pending.c.event_id.in_([row.event_id for row in rows])))
+        keys = [(row.partner_id, row.event_id) for row in rows]
+        tx.connection.execute(delete(pending).where(tuple_(pending.c.partner_id, pending.c.event_id).in_(keys)))
     return [PendingEvent(event_id=row.event_id, entry=row.entry) for row in rows]
 
 

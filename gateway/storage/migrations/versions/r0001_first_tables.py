@@ -19,7 +19,7 @@ depends_on = None
 
 def _fields(words: str) -> tuple[ColumnShape, ...]:
     """Read `name:type` words; a `!` marks a required field."""
-    fields = (word.rstrip("!").split(":") + [word] for word in words.split())
+    fields = ([*word.rstrip("!").split(":"), word] for word in words.split())
     return tuple(ColumnShape(name, cast("FieldType", kind), word.endswith("!")) for name, kind, word in fields)
 
 
