@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the routes need around them; this file is about the edge's desk, which `app.py` composes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from gateway.api.limits import Bursts, RateLimit
+from gateway.api.peer import PeerMode
+from gateway.auditlog.keeper import LogKeeper
+from gateway.intake.desk import IntakeDesk
+from gateway.wire.keys import Signer
+from gateway.wire.policy_file import LogPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The parts of the edge. `answer_keys` are public JWKs, the signer's own among them; `log_policy` is served."""
+
+    intake: IntakeDesk
+    keeper: LogKeeper
+    answer_signer: Signer
+    answer_keys: tuple[dict[str, str], ...]
+    log_policy: LogPolicy
+    public_origin: str
+    peer_mode: PeerMode
+    body_bytes_max: int
+    body_seconds: float
+    receipt_wait_seconds: float
+    rate: RateLimit
+    # Threads that submissions may hold; reads have as many of their own, so that a slow upload hides no health page.
+    submitting: anyio.CapacityLimiter
+    reading: anyio.CapacityLimiter
+    bursts: Bursts = field(default_factory=Bursts)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the wire to a value; this file is about reading a request's head strictly and its body only when asked.
+
+The trip runs on a worker thread and pulls the body through the event loop, piece by piece. Until it pulls, not a
+byte of the body is read and no `100 Continue` is sent: who signs nothing uploads nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import anyio
+import anyio.from_thread
+
+from gateway.api.peer import CLAIMING_HEADERS, Headers, PeerMode, peer_certificate
+from gateway.errors import BodyIncomplete, BodyTooLarge, RequestMalformed
+from gateway.trip import SignedRequest
+
+Receive = Callable[[], Awaitable[Any]]
+
+# Two values of one of these would be read differently by a proxy, a log and us.
+_SINGLE = frozenset({
+    b"host", b"content-type", b"content-encoding", b"content-length", b"content-digest", b"idempotency-key",
+    b"signature", b"signature-input", b"gateway-records", b"gateway-purpose", b"authorization", b"prefer",
+}) | CLAIMING_HEADERS  # fmt: skip
+_LANGUAGES = ("en", "es")
+
+
+def check_head(headers: Headers) -> None:
+    """Refuse heads that two programs could read in two ways.
+
+    Raises:
+        RequestMalformed: for a doubled field, a field spelled with underscores, or bytes that are not ASCII.
+    """
+    seen: set[bytes] = set()
+    for name, value in headers:
+        # Some servers fold `content_digest` into `content-digest`, so that one field could pose as another.
+        if b"_" in name and name.replace(b"_", b"-") in _SINGLE:
+            raise RequestMalformed(what="a field name is spelled with underscores")
+        if name in _SINGLE and name in seen:
+            raise RequestMalformed(what=f"the field {name.decode('ascii', 'replace')} appears twice")
+        if not value.isascii() or not name.isascii():
+            raise RequestMalformed(what="a field is not ASCII")
+        seen.add(name)
+
+
+def language_of(headers: Headers) -> str:
+    """Return `es` or `en`, whichever Accept-Language prefers (RFC 9110, section 12.5.4); English when in doubt."""
+    best, best_weight = "en", 0.0
+    wanted = b",".join(value for name, value in headers if name == b"accept-language").decode("latin-1")
+    for entry in wanted.split(",")[:20]:
+        tag, _, weight_text = entry.partition(";q=")
+        language = tag.strip().lower()[:2]
+        try:
+            weight = float(weight_text) if weight_text else 1.0
+        except ValueError:
+            continue
+        if language in _LANGUAGES and weight > best_weight:
+            best, best_weight = language, weight
+    return best
+
+
+def target_uri(scope: Mapping[str, Any], public_origin: str) -> str:
+    """Return the `@target-uri`: our public origin, then path and query byte for byte as they came."""
+    path = scope["raw_path"].decode("ascii")
+    query = scope["query_string"].decode("ascii")
+    return f"{public_origin}{path}?{query}" if query else f"{public_origin}{path}"
+
+
+def signed_request(  # noqa: PLR0913 -- what the edge knows, each by name
+    scope: Mapping[str, Any],
+    receive: Receive,
+    *,
+    public_origin: str,
+    peer_mode: PeerMode,
+    body_bytes_max: int,
+    body_seconds: float,
+    request_id: str,
+    at: datetime,
+) -> SignedRequest:
+    """Return the request as a value for the trip.
+
+    Raises:
+        CertificateRequired: when the caller proved none.
+    """
+    headers = tuple((name.decode("ascii"), value.decode("ascii").strip()) for name, value in scope["headers"])
+    declared = next((value for name, value in headers if name == "content-length"), "0")
+    return SignedRequest(
+        request_id=request_id,
+        method=scope["method"],
+        target_uri=target_uri(scope, public_origin),
+        path=scope["raw_path"].decode("ascii"),
+        headers=headers,
+        peer=peer_certificate(scope, peer_mode),
+        body=_body(receive, int(declared), bytes_max=body_bytes_max, seconds=body_seconds),
+        received_at=at,
+        language=language_of(scope["headers"]),
+    )
+
+
+def _body(receive: Receive, declared_bytes: int, *, bytes_max: int, seconds: float) -> Iterator[bytes]:
+    """Yield the body as it arrives; runs on a worker thread.
+
+    Raises:
+        BodyTooLarge: before the first byte, when the declared length is over the bound.
+        BodyIncomplete: when the peer goes away or does not finish in time.
+    """
+    if declared_bytes > bytes_max:
+        raise BodyTooLarge(limit=f"{bytes_max} bytes", what="Content-Length")
+    end = time.monotonic() + seconds
+    more = True
+    while more:
+        message = anyio.from_thread.run(_receive_before, receive, end)
+        if message["type"] == "http.disconnect":
+            raise BodyIncomplete
+        more = message.get("more_body", False)
+        if piece := message.get("body", b""):
+            yield piece
+
+
+async def _receive_before(receive: Receive, end: float) -> Any:
+    try:
+        with anyio.fail_after(max(0.0, end - time.monotonic())):
+            return await receive()
+    except TimeoutError as error:
+        raise BodyIncomplete from error

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request while it is served; this file is about what the edge knows of it, and about who the caller is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.api.desk import Desk
+from gateway.api.peer import peer_certificate
+from gateway.auditlog.event_kinds import NO_PARTNER
+from gateway.errors import CertificateRequired, UnknownPartner
+from gateway.identity.identify import identify_officer, identify_partner
+from gateway.trip import Officer, Partner, PeerCertificate
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request on its way: `caller` is set once the caller is known, `event_id` once there is an event."""
+
+    request_id: str
+    at: datetime
+    language: str
+    path: str
+    peer: PeerCertificate | None
+    caller: Partner | Officer | None = None
+    event_id: str | None = None
+
+    @property
+    def source(self) -> str:
+        """Return what an event says about where the request came from: the certificate's SHA-256."""
+        return self.peer.sha256.hex() if self.peer else NO_PARTNER
+
+
+def visit_of(scope: dict[str, Any]) -> Visit:
+    """Return the visit that the edge put into a request's state."""
+    visit = scope["state"]["visit"]
+    assert isinstance(visit, Visit)
+    return visit
+
+
+def peer_of(scope: dict[str, Any], desk: Desk) -> PeerCertificate | None:
+    """Return the caller's certificate for the records; without one there is nothing to say."""
+    try:
+        return peer_certificate(scope, desk.peer_mode)
+    except CertificateRequired:
+        return None
+
+
+def partner_of(visit: Visit, desk: Desk) -> Partner:
+    """Return the partner who calls.
+
+    Raises:
+        Refusal: when the certificate does not hold or is pinned for no active partner.
+    """
+    if visit.peer is None:
+        raise CertificateRequired
+    visit.caller = partner = identify_partner(visit.peer, desk.intake.directory, desk.intake.anchors, at=visit.at)
+    return partner
+
+
+def officer_of(visit: Visit, desk: Desk) -> Officer:
+    """Return the officer who calls.
+
+    Raises:
+        Refusal: when the certificate does not hold or is pinned for no active officer.
+    """
+    if visit.peer is None:
+        raise CertificateRequired
+    visit.caller = officer = identify_officer(visit.peer, desk.intake.directory, desk.intake.anchors, at=visit.at)
+    return officer
+
+
+def known_caller(visit: Visit, desk: Desk) -> Partner | Officer:
+    """Return whoever calls, partner or officer: both read contracts and the log.
+
+    Raises:
+        Refusal: when the certificate is neither's.
+    """
+    try:
+        return partner_of(visit, desk)
+    except UnknownPartner:
+        return officer_of(visit, desk)
