@@ -120,7 +120,7 @@ def open_event(entry: bytes, payload: bytes, disclosures: Iterable[str]) -> dict
     digests = _payload_digests(payload)
     fields: dict[str, JSON] = {}
     for disclosure in disclosures:
-        if _digest(disclosure) not in digests:
+        if not disclosure.isascii() or _digest(disclosure) not in digests:
             raise EntryInvalid("a disclosure is not of this payload")
         name, value = _open(disclosure)
         if name in fields:

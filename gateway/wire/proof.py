@@ -61,11 +61,12 @@ def parse_proof(text: str) -> Proof:
         extra = unb64(lines.pop(0).removeprefix("extra ")) if lines and lines[0].startswith("extra ") else None
         index = _INDEX.fullmatch(lines.pop(0)) if lines else None
         hashes = tuple(unb64(line) for line in lines)
+        note = checkpoint.encode()
     except ValueError as error:
         raise ProofInvalid("malformed proof") from error
     if index is None or len(hashes) > PROOF_HASHES_MAX or any(len(one) != HASH_BYTES for one in hashes):
         raise ProofInvalid("malformed proof")
-    return Proof(int(index[1]), hashes, checkpoint.encode(), extra)
+    return Proof(int(index[1]), hashes, note, extra)
 
 
 def verify_proof(proof: Proof, leaf: bytes, policy: LogPolicy) -> ProvenLeaf:

@@ -130,7 +130,10 @@ def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _text(holder: Mapping[str, Any], name: str) -> str:
     member = holder.get(name)
-    # A lone surrogate cannot be a byte of anything that was logged.
-    if not isinstance(member, str) or any("\ud800" <= char <= "\udfff" for char in member):
+    if not isinstance(member, str):
         raise ReceiptInvalid(f"{name}: not a text")
+    try:
+        member.encode()
+    except UnicodeEncodeError as error:  # JSON may carry a lone surrogate; no bytes were ever logged as that.
+        raise ReceiptInvalid(f"{name}: not a text") from error
     return member
