@@ -1,46 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the gateway says, provably; this file is about signing answers (RFC 9421) to signed requests.
+"""What the gateway says, provably; this file is about signing every answer to a submission (RFC 9421, RFC 9530).
 
 An answer covers its own status, type, digest and audit event and, with `;req`, what identifies the request it
-answers. Only parts of the request that could be read are bound: a refusal of a broken signature still is signed.
+answers. It stands between application and server, so that no answer to a submission can leave unsigned: receipts,
+refusals and faults alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from typing import Any
 
-from gateway.trip import SignedRequest
-from gateway.wire.digests import format_content_digest, parse_content_digest, sha256
-from gateway.wire.http_signature import SignatureHeaderInvalid, parse_signature, sign_answer
+from gateway.wire.digests import format_content_digest, sha256
+from gateway.wire.http_signature import sign_answer
 from gateway.wire.keys import Signer
-from gateway.wire.structured import FIELD_BYTES_MAX
 
-REQUEST_TAG = "gateway-submission"
-ANSWER_TAG = "gateway-answer"
-
-
-@dataclass(frozen=True, slots=True)
-class AskedFor:
-    """The parts of a request that its answer can be bound to."""
-
-    method: str
-    target_uri: str
-    headers: Mapping[str, str]
+Send = Callable[[Any], Awaitable[None]]
+AskedFor = tuple[str, str, list[tuple[str, str]]]
 
 
-def asked_for(method: str, target_uri: str, headers: Mapping[str, str]) -> AskedFor:
-    """Return the request's parts, without those that are malformed."""
-    readable: dict[str, str] = {}
-    if digest := headers.get("content-digest"):
-        with suppress(ValueError):
-            parse_content_digest(digest)
-            readable["content-digest"] = digest
-    both = {name: headers[name] for name in ("signature", "signature-input") if name in headers}
-    if len(both) == 2 and all(len(value) <= FIELD_BYTES_MAX for value in both.values()):  # noqa: PLR2004 -- both
-        with suppress(SignatureHeaderInvalid):
-            parse_signature(both["signature-input"], both["signature"], tag=REQUEST_TAG)
-            readable |= both
-    return AskedFor(method, target_uri, readable)
+def asked_for(scope: Mapping[str, Any], target_uri: str) -> AskedFor:
+    """Return the request that an answer is bound to: method, target URI and fields."""
+    fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return scope["method"], target_uri, fields
+
+
+class SignedAnswer:
+    """Takes an answer's pieces, and sends it whole and signed."""
+
+    def __init__(self, send: Send, signer: Signer, asked: AskedFor, *, now: Callable[[], datetime]) -> None:
+        self._send = send
+        self._signer = signer
+        self._asked = asked
+        self._now = now
+        self._start: dict[str, Any] = {}
+        self._body = bytearray()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take one ASGI message; the last one lets the answer go."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body", False):
+            return
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._start["headers"]]
+        headers.append(("content-digest", format_content_digest(sha256(bytes(self._body)))))
+        signed = sign_answer(
+            self._signer,
+            status=self._start["status"],
+            headers=headers,
+            request=self._asked,
+            created=int(self._now().timestamp()),
+        )
+        headers += [(name.lower(), value) for name, value in signed.items()]
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await self._send({**self._start, "headers": encoded})
+        await self._send({"type": "http.response.body", "body": bytes(self._body)})

@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import Reason, Refusal
-from gateway.wire.canonical import JSON
-
-PROBLEM_JSON = "application/problem+json"
+from gateway.wire.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +34,28 @@ ROWS: dict[Reason, Row] = {
         401,
         ("A client certificate is required", "Se requiere un certificado de cliente"),
         (
-            "Present the client certificate that was pinned when you were enrolled. In a direct connection this is the"
-            " TLS alert certificate_required.",
-            "Presente el certificado de cliente que se fijó al darle de alta. En una conexión directa es la alerta TLS"
-            " certificate_required.",
+            (
+                "Present the client certificate that was pinned when you were enrolled. In a direct connection this is the"
+                " TLS alert certificate_required."
+            ),
+            (
+                "Presente el certificado de cliente que se fijó al darle de alta. En una conexión directa es la alerta TLS"
+                " certificate_required."
+            ),
         ),
     ),
     Reason.CERTIFICATE_UNTRUSTED: Row(
         401,
         ("The certificate is not trusted", "El certificado no es de confianza"),
         (
-            "Use a certificate for client authentication issued by an authority of your country that the gateway"
-            " knows; send no others in its place.",
-            "Use un certificado de autenticación de cliente emitido por una autoridad de su país que la pasarela"
-            " conozca.",
+            (
+                "Use a certificate for client authentication issued by an authority of your country that the gateway"
+                " knows; send no others in its place."
+            ),
+            (
+                "Use un certificado de autenticación de cliente emitido por una autoridad de su país que la pasarela"
+                " conozca."
+            ),
         ),
     ),
     Reason.CERTIFICATE_EXPIRED: Row(
@@ -80,10 +86,14 @@ ROWS: dict[Reason, Row] = {
         401,
         ("The certificate is not pinned", "El certificado no está fijado"),
         (
-            "Being issued by a trusted authority is not enough: ask the operator to pin this certificate. An officer's"
-            " certificate opens officers' pages only, a partner's only those of partners.",
-            "No basta con que lo emita una autoridad de confianza: pida al operador que fije este certificado. El de un"
-            " oficial abre solo las páginas de oficiales; el de un socio, solo las de socios.",
+            (
+                "Being issued by a trusted authority is not enough: ask the operator to pin this certificate. An officer's"
+                " certificate opens officers' pages only, a partner's only those of partners."
+            ),
+            (
+                "No basta con que lo emita una autoridad de confianza: pida al operador que fije este certificado. El de un"
+                " oficial abre solo las páginas de oficiales; el de un socio, solo las de socios."
+            ),
         ),
     ),
     Reason.PARTNER_SUSPENDED: Row(
@@ -114,10 +124,14 @@ ROWS: dict[Reason, Row] = {
         401,
         ("The signature covers too little", "La firma cubre demasiado poco"),
         (
-            "Cover @method, @target-uri, content-digest, content-type and idempotency-key, and content-encoding,"
-            " authorization and gateway-records where you send them.",
-            "Cubra @method, @target-uri, content-digest, content-type e idempotency-key, y también content-encoding,"
-            " authorization y gateway-records cuando los envíe.",
+            (
+                "Cover @method, @target-uri, content-digest, content-type and idempotency-key, and content-encoding,"
+                " authorization and gateway-records where you send them."
+            ),
+            (
+                "Cubra @method, @target-uri, content-digest, content-type e idempotency-key, y también content-encoding,"
+                " authorization y gateway-records cuando los envíe."
+            ),
         ),
     ),
     Reason.SIGNATURE_KEY_UNKNOWN: Row(
@@ -140,10 +154,14 @@ ROWS: dict[Reason, Row] = {
         401,
         ("The signature does not verify", "La firma no se verifica"),
         (
-            "Compare your signature base with the gateway's byte by byte; in a sandbox the hint shows it. The usual"
-            " cause is another @target-uri than the public origin with the raw path and query.",
-            "Compare su base de firma con la de la pasarela byte por byte; en el entorno de pruebas la muestra hint."
-            " La causa habitual es un @target-uri distinto del origen público con la ruta y consulta tal cual.",
+            (
+                "Compare your signature base with the gateway's byte by byte; in a sandbox the hint shows it. The usual"
+                " cause is another @target-uri than the public origin with the raw path and query."
+            ),
+            (
+                "Compare su base de firma con la de la pasarela byte por byte; en el entorno de pruebas la muestra hint."
+                " La causa habitual es un @target-uri distinto del origen público con la ruta y consulta tal cual."
+            ),
         ),
     ),
     Reason.SIGNATURE_EXPIRED: Row(
@@ -290,10 +308,14 @@ ROWS: dict[Reason, Row] = {
         422,
         ("A forbidden field was sent", "Se envió un campo prohibido"),
         (
-            "Remove it at the source: data that may identify a person must not leave your house. Your data-protection"
-            " officer sees this event.",
-            "Elimínelo en el origen: los datos que puedan identificar a una persona no deben salir de su institución."
-            " Su oficial de protección de datos ve este evento.",
+            (
+                "Remove it at the source: data that may identify a person must not leave your house. Your data-protection"
+                " officer sees this event."
+            ),
+            (
+                "Elimínelo en el origen: los datos que puedan identificar a una persona no deben salir de su institución."
+                " Su oficial de protección de datos ve este evento."
+            ),
         ),
     ),
     Reason.WRONG_PROVIDER: Row(
@@ -352,19 +374,16 @@ def type_of(reason: Reason, public_origin: str) -> str:
     return f"{public_origin}/problems/{reason.value}"
 
 
-def problem_of(refusal: Refusal, *, public_origin: str, language: str) -> dict[str, JSON]:
+def problem_of(refusal: Refusal, *, public_origin: str, language: str) -> Problem:
     """Return the problem document of a refusal."""
     row = ROWS[refusal.reason]
-    document: dict[str, JSON] = {
-        "type": type_of(refusal.reason, public_origin),
-        "title": row.title_in(language),
-        "status": row.status,
-        "detail": refusal.detail(language),
-        "reason": refusal.reason.value,
-    }
-    if refusal.audit_event:
-        document["audit_event"] = refusal.audit_event
-    if refusal.hint:
-        document["hint"] = refusal.hint
-    # What a gate adds stands beside the members of the RFC and never in their place.
-    return {**refusal.extra, **document}  # type: ignore[dict-item] # gates add JSON only
+    return Problem(
+        type=type_of(refusal.reason, public_origin),
+        title=row.title_in(language),
+        status=row.status,
+        detail=refusal.detail(language),
+        reason=refusal.reason.value,
+        audit_event=refusal.audit_event or "",
+        hint=refusal.hint,
+        extra=refusal.extra,
+    )

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pushing records; this file is about the routes that take submissions and show a partner its own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Annotated, Any
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from gateway.api.desk import Desk
+from gateway.api.reading import localized, reads
+from gateway.api.requests import signed_request
+from gateway.api.visit import Visit, partner_of, visit_of
+from gateway.auditlog.receipts import ReceiptPending, receipt_of
+from gateway.errors import NotFound
+from gateway.identifiers import is_id
+from gateway.intake.accept import accept
+from gateway.intake.answer import answer_of, error_of
+from gateway.intake.desk import Accepted
+from gateway.intake.dry_run import dry_run
+from gateway.storage import submissions
+from gateway.trip import SignedRequest
+
+PAGE_MAX = 100
+REPORT_PAGE = 1000
+REFUSED_INLINE_MAX = 100
+RETRY_AFTER_SECONDS = 1
+WAIT_SECONDS_MAX = 30
+NDJSON = "application/x-ndjson"
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
+
+
+def submission_routes(desk: Desk) -> APIRouter:
+    """Return the routes of submissions."""
+    router = APIRouter(tags=["submissions"])
+
+    @router.post("/v1/submissions/{product}/{version}", status_code=201, summary="Submit signed records")
+    async def submit(request: Request, product: str, version: str) -> Response:
+        visit = visit_of(request.scope)
+        signed = _signed(desk, visit, request)
+        work = partial(accept, desk.intake, signed, product=product, version=version)
+        accepted = await anyio.to_thread.run_sync(work, limiter=desk.submitting)
+        return await _answer(desk, visit, accepted, wait_seconds=_wait(request, desk.receipt_wait_seconds))
+
+    @router.post("/v1/submissions/{product}/{version}/validate", summary="Try a submission; nothing is kept")
+    async def validate(request: Request, product: str, version: str) -> Response:
+        visit = visit_of(request.scope)
+        work = partial(dry_run, desk.intake, _signed(desk, visit, request), product=product, version=version)
+        outcome = await anyio.to_thread.run_sync(work, limiter=desk.submitting)
+        event_id = str(outcome["audit_event"])
+        desk.keeper.wake()
+        return JSONResponse(localized(outcome, visit.language), headers={"audit-event": event_id})
+
+    @router.get("/v1/submissions", summary="List the caller's submissions, oldest first")
+    async def list_own(request: Request, after: str = "", limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Response:
+        visit = visit_of(request.scope)
+        return JSONResponse(await reads(desk, _list, desk, visit, after, min(limit, PAGE_MAX)))
+
+    @router.get("/v1/submissions/{submission_id}", summary="Show one of the caller's submissions")
+    async def show(request: Request, submission_id: str) -> Response:
+        visit = visit_of(request.scope)
+        return JSONResponse(await reads(desk, _show, desk, visit, submission_id))
+
+    @router.get("/v1/submissions/{submission_id}/report", summary="Every refused record, one JSON line each")
+    async def report(request: Request, submission_id: str) -> Response:
+        visit = visit_of(request.scope)
+        partner_id = await reads(desk, _owner, desk, visit, submission_id)
+        return StreamingResponse(_report(desk, partner_id, submission_id, visit.language), media_type=NDJSON)
+
+    return router
+
+
+def _signed(desk: Desk, visit: Visit, request: Request) -> SignedRequest:
+    return signed_request(
+        request.scope,
+        request.receive,
+        public_origin=desk.public_origin,
+        peer_mode=desk.peer_mode,
+        body_bytes_max=desk.body_bytes_max,
+        body_seconds=desk.body_seconds,
+        request_id=visit.request_id,
+        at=visit.at,
+    )
+
+
+async def _answer(desk: Desk, visit: Visit, accepted: Accepted, *, wait_seconds: float) -> Response:
+    """Answer with the receipt when it is published in time: 201, or 200 for a repeat; else 202 and where it will be."""
+    desk.keeper.wake()
+    receipt = await _receipt(desk, accepted.event_id, wait_seconds)
+    document: dict[str, Any] = localized(accepted.answer, visit.language)
+    headers = {"audit-event": accepted.event_id, "location": f"/v1/submissions/{accepted.submission_id}"}
+    if accepted.replay:
+        headers["idempotent-replay"] = "true"
+    if receipt is not None:
+        return JSONResponse({**document, "receipt": receipt}, 200 if accepted.replay else 201, headers)
+    headers |= {"location": f"/v1/receipts/{accepted.event_id}", "retry-after": str(RETRY_AFTER_SECONDS)}
+    return JSONResponse(document, 200 if accepted.replay else 202, headers)
+
+
+async def _receipt(desk: Desk, event_id: str, wait_seconds: float) -> dict[str, Any] | None:
+    try:
+        await desk.keeper.published(event_id, timeout_seconds=wait_seconds)
+        return await reads(desk, desk.intake.storage.read, lambda tx: receipt_of(tx, event_id, policy=desk.log_policy))
+    except (TimeoutError, ReceiptPending):
+        return None
+
+
+def _wait(request: Request, default: float) -> float:
+    """Return for how long the caller wants to wait for its receipt (RFC 7240, `Prefer: wait=N`)."""
+    asked = _WAIT.search(request.headers.get("prefer", ""))
+    return float(min(int(asked.group(1)), WAIT_SECONDS_MAX)) if asked else default
+
+
+def _list(desk: Desk, visit: Visit, after: str, limit: int) -> dict[str, Any]:
+    partner = partner_of(visit, desk)
+    stored = desk.intake.storage.read(lambda tx: submissions.list_submissions(tx, partner.id, after, limit))
+    following = {"next": f"/v1/submissions?after={stored[-1].id}&limit={limit}"} if len(stored) == limit else {}
+    return {"submissions": [answer_of(one, ()) for one in stored], **following}
+
+
+def _show(desk: Desk, visit: Visit, submission_id: str) -> dict[str, Any]:
+    partner_id = _owner(desk, visit, submission_id)
+
+    def work(tx: Any) -> dict[str, Any]:
+        stored = submissions.get_submission(tx, partner_id, submission_id)
+        refused = submissions.refused_of(tx, partner_id, submission_id, limit=REFUSED_INLINE_MAX)
+        document = localized(answer_of(stored, refused), visit.language)
+        receipt_url = f"/v1/receipts/{stored.event_id}"
+        return {**document, "audit_event": stored.event_id, "receipt_url": receipt_url}
+
+    return desk.intake.storage.read(work)
+
+
+def _owner(desk: Desk, visit: Visit, submission_id: str) -> str:
+    """Return the caller's id when the submission is the caller's.
+
+    Raises:
+        NotFound: when it is another's or does not exist, which look the same.
+    """
+    partner = partner_of(visit, desk)
+    if not is_id(submission_id):
+        raise NotFound
+    desk.intake.storage.read(lambda tx: submissions.get_submission(tx, partner.id, submission_id))
+    return partner.id
+
+
+def _report(desk: Desk, partner_id: str, submission_id: str, language: str) -> Iterator[bytes]:
+    after_line = 0
+    while True:
+        line = after_line
+        page = desk.intake.storage.read(
+            lambda tx: submissions.refused_of(  # noqa: B023 -- read at once
+                tx, partner_id, submission_id, after_line=line, limit=REPORT_PAGE
+            )
+        )
+        for record in page:
+            yield json.dumps(localized(error_of(record), language), ensure_ascii=False).encode() + b"\n"
+        if len(page) < REPORT_PAGE:
+            return
+        after_line = page[-1].line
