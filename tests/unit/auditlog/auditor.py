@@ -59,6 +59,4 @@ class Auditor:
 
     def untouched_rows(self) -> list[object]:
         """Return every row but the head, to show that none of them ever changes."""
-        return self._storage.read(
-            lambda tx: [*log.leaves(tx, 0, 1 << 40), *log.checkpoints(tx, start=0, end=1 << 40)]
-        )
+        return self._storage.read(lambda tx: [*log.leaves(tx, 0, 1 << 40), *log.checkpoints(tx, start=0, end=1 << 40)])

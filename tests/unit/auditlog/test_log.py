@@ -118,7 +118,16 @@ def test_only_what_the_newest_checkpoint_covers_is_served(world: World) -> None:
     assert len(read(lambda tx: tiles.tile_bytes(tx, level=0, index=0))) == 256 * 32
     assert len(read(lambda tx: tiles.tile_bytes(tx, level=0, index=1, width=44))) == 44 * 32
     assert len(read(lambda tx: tiles.tile_bytes(tx, level=1, index=0, width=1))) == 32
-    for level, index, width in [(0, 1, 45), (0, 1, 256), (0, 2, 1), (1, 0, 2), (2, 0, 1), (0, 0, 0), (0, -1, 1), (64, 0, 1)]:
+    for level, index, width in [
+        (0, 1, 45),
+        (0, 1, 256),
+        (0, 2, 1),
+        (1, 0, 2),
+        (2, 0, 1),
+        (0, 0, 0),
+        (0, -1, 1),
+        (64, 0, 1),
+    ]:
         with pytest.raises(NotFound):
             read(lambda tx, k=(level, index, width): tiles.tile_bytes(tx, level=k[0], index=k[1], width=k[2]))
     with pytest.raises(NotFound):
