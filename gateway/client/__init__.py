@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SDK for partners; this file is about its public names."""
+
+from __future__ import annotations
+
+from gateway.client.config import ClientConfig, load_config
+from gateway.client.failures import (
+    AnswerNotTrusted,
+    CannotReach,
+    ClientFailure,
+    ConfigInvalid,
+    HandshakeRefused,
+    ReceiptNotTrusted,
+    Refused,
+)
+from gateway.client.outcome import FileOutcome, RecordCounts, RefusedLine, SubmitOutcome
+from gateway.client.sdk import GatewayClient, ReceiptPending
+from gateway.client.submit import InputUnusable, submit_file
+
+__all__ = [
+    "AnswerNotTrusted",
+    "CannotReach",
+    "ClientConfig",
+    "ClientFailure",
+    "ConfigInvalid",
+    "FileOutcome",
+    "GatewayClient",
+    "HandshakeRefused",
+    "InputUnusable",
+    "ReceiptNotTrusted",
+    "ReceiptPending",
+    "RecordCounts",
+    "Refused",
+    "RefusedLine",
+    "SubmitOutcome",
+    "load_config",
+    "submit_file",
+]

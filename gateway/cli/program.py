@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `gateway`; this file is about putting its commands together and ending with the right exit code."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gateway.cli import (
+    audit,
+    contracts,
+    db,
+    demo_command,
+    fsck,
+    own,
+    privacy,
+    pull,
+    receipt,
+    sandbox,
+    serve,
+    submit,
+    validate,
+    verify,
+)
+from gateway.cli.speaker import USAGE, BadInput, Speaker, language_of, speaker_of
+from gateway.client.config import LANGUAGES
+from gateway.client.failures import ClientFailure
+
+
+class ReportingGroup(TyperGroup):
+    """The one place where what a command raises becomes a sentence and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ClientFailure as failure:
+            raise typer.Exit(speaker_of(ctx).explain(failure)) from failure
+        except ModuleNotFoundError as error:
+            # Commands of the operator import the server when they run; the base package installs without it.
+            if (error.name or "").partition(".")[0] == "gateway":
+                raise
+            speaker_of(ctx).complain("server-missing", name=error.name)
+            raise typer.Exit(USAGE) from error
+
+
+app = typer.Typer(
+    name="gateway",
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Secure data exchange between governments: signed submissions, receipts that anyone can check.",
+)
+
+
+@app.callback()
+def program(
+    ctx: typer.Context,
+    language: Annotated[str, typer.Option(help="Language of messages, en or es; by default the locale's.")] = "",
+) -> None:
+    """Exit codes: 0 done, 1 refused or a finding, 2 wrong use, 3 the gateway cannot be reached."""
+    ctx.obj = Speaker(language if language in LANGUAGES else language_of(os.environ))
+    if language and language not in LANGUAGES:
+        raise BadInput(f"--language {language}: en, es")
+
+
+app.command("submit")(submit.submit)
+app.command("validate")(validate.validate)
+app.command("pull")(pull.pull)
+app.command("own")(own.own)
+app.command("verify")(verify.verify)
+app.command("receipt")(receipt.receipt)
+app.command("fsck")(fsck.fsck)
+app.command("serve")(serve.serve)
+app.command("demo")(demo_command.demo)
+app.add_typer(audit.app, name="audit")
+app.add_typer(contracts.app, name="contracts")
+app.add_typer(privacy.app, name="privacy")
+app.add_typer(db.app, name="db")
+app.add_typer(sandbox.app, name="sandbox")

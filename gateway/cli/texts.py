@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands say to people; this file is about their sentences in English and Spanish."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "accepted": (
+        "accepted: {accepted} of {received} records, {duplicate} duplicate, {refused} refused",
+        "aceptado: {accepted} de {received} registros, {duplicate} duplicados, {refused} rechazados",
+    ),
+    "repeat": ("(a repeat: it was accepted before)", "(una repetición: ya se había aceptado)"),
+    "part": ("part {number} of {total}", "parte {number} de {total}"),
+    "receipt-saved": ("receipt verified ({status}), saved: {path}", "recibo verificado ({status}), guardado: {path}"),
+    "done-before": (
+        "{path} was accepted completely before; its receipts are in {folder}",
+        "{path} ya se había aceptado por completo; sus recibos están en {folder}",
+    ),
+    "refused-saved": (
+        "{count} refused records with their reasons: {path}",
+        "{count} registros rechazados con sus motivos: {path}",
+    ),
+    "refused": ("refused: {reason}: {detail}", "rechazado: {reason}: {detail}"),
+    "refused-unsigned": (
+        "(the refusal is not signed by the gateway)",
+        "(el rechazo no está firmado por la pasarela)",
+    ),
+    "audit-event": ("audit event: {event}", "evento de auditoría: {event}"),
+    "hint": ("hint: {hint}", "pista: {hint}"),
+    "record-error": ("  line {line} {pointer}: {code} {detail}", "  línea {line} {pointer}: {code} {detail}"),
+    "more-errors": ("  … and {count} more", "  … y {count} más"),
+    "cannot-reach": ("cannot reach the gateway: {detail}", "no se puede acceder a la pasarela: {detail}"),
+    "handshake": (
+        "the TLS handshake was refused, check certificate and CA: {detail}",
+        "se rechazó la conexión TLS; revise el certificado y la CA: {detail}",
+    ),
+    "not-trusted": (
+        "NOT accepted, the answer cannot be trusted: {detail}",
+        "NO aceptado, la respuesta no es fiable: {detail}",
+    ),
+    "receipt-not-trusted": (
+        "NOT proven, the receipt does not verify: {detail}",
+        "SIN prueba, el recibo no se verifica: {detail}",
+    ),
+    "config": ("configuration: {detail}", "configuración: {detail}"),
+    "bad-input": ("cannot use the input: {detail}", "no se puede usar la entrada: {detail}"),
+    "server-missing": (
+        "this command needs the server parts ({name} is missing): pip install 'gateway[server]'",
+        "este comando necesita las partes del servidor (falta {name}): pip install 'gateway[server]'",
+    ),
+    "valid": ("valid: {count} records keep {contract}", "válido: {count} registros cumplen {contract}"),
+    "invalid": (
+        "{refused} of {received} records break {contract}",
+        "{refused} de {received} registros incumplen {contract}",
+    ),
+    "remote-valid": (
+        "the gateway would accept {accepted} of {received} records ({refused} refused)",
+        "la pasarela aceptaría {accepted} de {received} registros ({refused} rechazados)",
+    ),
+    "verified": ("verified: event {event} of {at}", "verificado: evento {event} de {at}"),
+    "verified-place": (
+        "leaf {leaf_index} of {tree_size} in {origin}; status: {status}",
+        "hoja {leaf_index} de {tree_size} en {origin}; estado: {status}",
+    ),
+    "data-matches": (
+        "the file is what was received: {records} records, the same root",
+        "el archivo es lo que se recibió: {records} registros, la misma raíz",
+    ),
+    "unwitnessed": (
+        "no witness of another country has cosigned this checkpoint (sandbox)",
+        "ningún testigo de otro país ha refrendado este punto de control (sandbox)",
+    ),
+    "pulled": ("{rows} observations: {path}", "{rows} observaciones: {path}"),
+    "pull-empty": ("there are no observations for that", "no hay observaciones para eso"),
+    "pending": (
+        "stored, but the receipt is still pending; ask again later: gateway receipt {event}",
+        "guardado, pero el recibo está pendiente; pregunte más tarde: gateway receipt {event}",
+    ),
+    "no-events": ("no events", "no hay eventos"),
+    "contract-ok": ("{contract}: up to date, {digest}", "{contract}: al día, {digest}"),
+    "contract-built": ("built: {path}", "generado: {path}"),
+    "drift": ("contracts differ from what is generated: {detail}", "los contratos difieren de lo generado: {detail}"),
+    "fsck-clean": ("fsck: clean, {checked}", "fsck: sin hallazgos, {checked}"),
+    "fsck-finding": ("finding: {finding}", "hallazgo: {finding}"),
+    "fsck-count": ("fsck: {count} findings", "fsck: {count} hallazgos"),
+    "db-upgraded": ("the schema is up to date: {url}", "el esquema está al día: {url}"),
+    "expired-deleted": (
+        "{count} records past their retention deleted, tombstones kept",
+        "{count} registros vencidos eliminados; quedan sus lápidas",
+    ),
+    "sandbox-made": ("sandbox made: {folder}", "sandbox creado: {folder}"),
+    "sandbox-serve": ("start it with: gateway serve --config {path}", "arránquelo con: gateway serve --config {path}"),
+    "exists": ("{path} exists and is not empty", "{path} existe y no está vacío"),
+}
