@@ -8,7 +8,7 @@ refusals and faults alike.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
@@ -34,10 +34,10 @@ class SignedAnswer:
         self._signer = signer
         self._asked = asked
         self._now = now
-        self._start: dict[str, Any] = {}
+        self._start: MutableMapping[str, Any] = {}
         self._body = bytearray()
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: MutableMapping[str, Any]) -> None:
         """Take one ASGI message; the last one lets the answer go."""
         if message["type"] == "http.response.start":
             self._start = message

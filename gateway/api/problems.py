@@ -35,12 +35,12 @@ ROWS: dict[Reason, Row] = {
         ("A client certificate is required", "Se requiere un certificado de cliente"),
         (
             (
-                "Present the client certificate that was pinned when you were enrolled. In a direct connection this is the"
-                " TLS alert certificate_required."
+                "Present the client certificate that was pinned when you were enrolled. In a direct connection"
+                " this is the TLS alert certificate_required."
             ),
             (
-                "Presente el certificado de cliente que se fijó al darle de alta. En una conexión directa es la alerta TLS"
-                " certificate_required."
+                "Presente el certificado de cliente que se fijó al darle de alta. En una conexión directa es la"
+                " alerta TLS certificate_required."
             ),
         ),
     ),
@@ -49,12 +49,12 @@ ROWS: dict[Reason, Row] = {
         ("The certificate is not trusted", "El certificado no es de confianza"),
         (
             (
-                "Use a certificate for client authentication issued by an authority of your country that the gateway"
-                " knows; send no others in its place."
+                "Use a certificate for client authentication issued by an authority of your country that the"
+                " gateway knows; send no others in its place."
             ),
             (
-                "Use un certificado de autenticación de cliente emitido por una autoridad de su país que la pasarela"
-                " conozca."
+                "Use un certificado de autenticación de cliente emitido por una autoridad de su país que la"
+                " pasarela conozca."
             ),
         ),
     ),
@@ -87,12 +87,13 @@ ROWS: dict[Reason, Row] = {
         ("The certificate is not pinned", "El certificado no está fijado"),
         (
             (
-                "Being issued by a trusted authority is not enough: ask the operator to pin this certificate. An officer's"
-                " certificate opens officers' pages only, a partner's only those of partners."
+                "Being issued by a trusted authority is not enough: ask the operator to pin this certificate. An"
+                " officer's certificate opens officers' pages only, a partner's only those of partners."
             ),
             (
-                "No basta con que lo emita una autoridad de confianza: pida al operador que fije este certificado. El de un"
-                " oficial abre solo las páginas de oficiales; el de un socio, solo las de socios."
+                "No basta con que lo emita una autoridad de confianza: pida al operador que fije este"
+                " certificado. El de un oficial abre solo las páginas de oficiales; el de un socio, solo las de"
+                " socios."
             ),
         ),
     ),
@@ -125,12 +126,12 @@ ROWS: dict[Reason, Row] = {
         ("The signature covers too little", "La firma cubre demasiado poco"),
         (
             (
-                "Cover @method, @target-uri, content-digest, content-type and idempotency-key, and content-encoding,"
-                " authorization and gateway-records where you send them."
+                "Cover @method, @target-uri, content-digest, content-type and idempotency-key, and content-"
+                " encoding, authorization and gateway-records where you send them."
             ),
             (
-                "Cubra @method, @target-uri, content-digest, content-type e idempotency-key, y también content-encoding,"
-                " authorization y gateway-records cuando los envíe."
+                "Cubra @method, @target-uri, content-digest, content-type e idempotency-key, y también content-"
+                " encoding, authorization y gateway-records cuando los envíe."
             ),
         ),
     ),
@@ -155,12 +156,13 @@ ROWS: dict[Reason, Row] = {
         ("The signature does not verify", "La firma no se verifica"),
         (
             (
-                "Compare your signature base with the gateway's byte by byte; in a sandbox the hint shows it. The usual"
-                " cause is another @target-uri than the public origin with the raw path and query."
+                "Compare your signature base with the gateway's byte by byte; in a sandbox the hint shows it. The"
+                " usual cause is another @target-uri than the public origin with the raw path and query."
             ),
             (
-                "Compare su base de firma con la de la pasarela byte por byte; en el entorno de pruebas la muestra hint."
-                " La causa habitual es un @target-uri distinto del origen público con la ruta y consulta tal cual."
+                "Compare su base de firma con la de la pasarela byte por byte; en el entorno de pruebas la"
+                " muestra hint. La causa habitual es un @target-uri distinto del origen público con la ruta y"
+                " consulta tal cual."
             ),
         ),
     ),
@@ -309,12 +311,12 @@ ROWS: dict[Reason, Row] = {
         ("A forbidden field was sent", "Se envió un campo prohibido"),
         (
             (
-                "Remove it at the source: data that may identify a person must not leave your house. Your data-protection"
-                " officer sees this event."
+                "Remove it at the source: data that may identify a person must not leave your house. Your data-"
+                " protection officer sees this event."
             ),
             (
-                "Elimínelo en el origen: los datos que puedan identificar a una persona no deben salir de su institución."
-                " Su oficial de protección de datos ve este evento."
+                "Elimínelo en el origen: los datos que puedan identificar a una persona no deben salir de su"
+                " institución. Su oficial de protección de datos ve este evento."
             ),
         ),
     ),

@@ -24,7 +24,7 @@ Receive = Callable[[], Awaitable[Any]]
 # Two values of one of these would be read differently by a proxy, a log and us.
 _SINGLE = frozenset({
     b"host", b"content-type", b"content-encoding", b"content-length", b"content-digest", b"idempotency-key",
-    b"signature", b"signature-input", b"gateway-records", b"gateway-purpose", b"authorization", b"prefer",
+    b"gateway-records", b"gateway-purpose", b"authorization", b"prefer",
 }) | CLAIMING_HEADERS  # fmt: skip
 _LANGUAGES = ("en", "es")
 

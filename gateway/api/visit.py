@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,14 +34,14 @@ class Visit:
         return self.peer.sha256.hex() if self.peer else NO_PARTNER
 
 
-def visit_of(scope: dict[str, Any]) -> Visit:
+def visit_of(scope: Mapping[str, Any]) -> Visit:
     """Return the visit that the edge put into a request's state."""
     visit = scope["state"]["visit"]
     assert isinstance(visit, Visit)
     return visit
 
 
-def peer_of(scope: dict[str, Any], desk: Desk) -> PeerCertificate | None:
+def peer_of(scope: Mapping[str, Any], desk: Desk) -> PeerCertificate | None:
     """Return the caller's certificate for the records; without one there is nothing to say."""
     try:
         return peer_certificate(scope, desk.peer_mode)

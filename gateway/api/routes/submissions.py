@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from gateway.intake.answer import answer_of, error_of
 from gateway.intake.desk import Accepted
 from gateway.intake.dry_run import dry_run
 from gateway.storage import submissions
-from gateway.trip import SignedRequest
+from gateway.trip import RefusedRecord, SignedRequest
 
 PAGE_MAX = 100
 REPORT_PAGE = 1000
@@ -153,15 +153,13 @@ def _owner(desk: Desk, visit: Visit, submission_id: str) -> str:
 
 def _report(desk: Desk, partner_id: str, submission_id: str, language: str) -> Iterator[bytes]:
     after_line = 0
-    while True:
-        line = after_line
-        page = desk.intake.storage.read(
-            lambda tx: submissions.refused_of(  # noqa: B023 -- read at once
-                tx, partner_id, submission_id, after_line=line, limit=REPORT_PAGE
-            )
-        )
+    while page := _report_page(desk, partner_id, submission_id, after_line):
         for record in page:
             yield json.dumps(localized(error_of(record), language), ensure_ascii=False).encode() + b"\n"
-        if len(page) < REPORT_PAGE:
-            return
         after_line = page[-1].line
+
+
+def _report_page(desk: Desk, partner_id: str, submission_id: str, after_line: int) -> Sequence[RefusedRecord]:
+    return desk.intake.storage.read(
+        lambda tx: submissions.refused_of(tx, partner_id, submission_id, after_line=after_line, limit=REPORT_PAGE)
+    )
