@@ -8,7 +8,7 @@ sent; then a receipt must (4) verify under the pinned log policy and (5) speak o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -33,10 +33,10 @@ class AnswerKeys:
     keys: Mapping[str, SigningPublic]
 
 
-def answer_keys_of(jwks: Mapping[str, Mapping[str, Any]]) -> AnswerKeys:
+def answer_keys_of(jwks: Iterable[Mapping[str, Any]]) -> AnswerKeys:
     """Return the keys of a JWKS; a key of another kind is passed over, for it could verify nothing here."""
     keys: dict[str, SigningPublic] = {}
-    for jwk in jwks.values():
+    for jwk in jwks:
         try:
             key = public_of_jwk(jwk)
         except KeyUnsupported:

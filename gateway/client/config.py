@@ -105,17 +105,17 @@ def config_of(entries: Mapping[str, Any], *, folder: Path) -> ClientConfig:
     return config
 
 
-def answer_keys(path: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Read the pinned JWKS file of the gateway's answer keys, by key id.
+def answer_keys(path: Path) -> list[Mapping[str, Any]]:
+    """Read the pinned JWKS file of the gateway's answer keys.
 
     Raises:
-        ConfigInvalid: when the file is not a JWKS with key ids.
+        ConfigInvalid: when the file is no JWKS.
     """
     try:
         keys = json.loads(path.read_bytes())["keys"]
-        return {key["kid"]: key for key in keys}
+        return [dict(key) for key in keys]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigInvalid(f"{path}: not a JWKS with key ids") from error
+        raise ConfigInvalid(f"{path}: not a JWKS") from error
 
 
 def _existing(path: Path, name: str) -> Path:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sender keeps; this file is about taking up where a crash left off, and refused records on disk."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.client.journal import RefusedRow, open_journal, put, write_refused
+from gateway.client.outcome import RecordCounts, RefusedLine
+
+LINES = [b'{"id":"1"}', b'{"id":"2"}']
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "events.csv"
+    path.write_text("id\n1\n2\n")
+    return path
+
+
+def test_lines_are_made_once_and_taken_up_again(source: Path) -> None:
+    """Ids are random: a second conversion would be other records, and all of them would be kept twice."""
+    first = open_journal(source, "flow/1.0.0").keep_lines(LINES)
+
+    again = open_journal(source, "flow/1.0.0").keep_lines([b"other"])
+
+    assert again == first
+    assert again.read_bytes() == b'{"id":"1"}\n{"id":"2"}\n'
+
+
+def test_a_conversion_that_broke_off_leaves_no_lines(source: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield LINES[0]
+        raise OSError
+
+    journal = open_journal(source, "flow/1.0.0")
+    with pytest.raises(OSError):
+        journal.keep_lines(broken())
+
+    assert not journal.lines_path.exists()
+    assert journal.keep_lines(LINES).read_bytes().count(b"\n") == 2
+
+
+def test_other_content_has_other_lines(source: Path) -> None:
+    first = open_journal(source, "flow/1.0.0").keep_lines(LINES)
+    source.write_text("id\n3\n")
+
+    assert open_journal(source, "flow/1.0.0").keep_lines([b"new"]) != first
+
+
+def test_a_finished_journal_says_so_for_the_same_content_and_contract_only(source: Path) -> None:
+    journal = open_journal(source, "flow/1.0.0")
+    journal.keep_lines(LINES)
+    journal.keep_receipt({"proof": "x"}, "e1")
+    journal.finish(RecordCounts(2, 2, 0, 0))
+
+    taken_up = open_journal(source, "flow/1.0.0")
+    assert (taken_up.complete, taken_up.counts, taken_up.receipts) == (
+        True,
+        RecordCounts(2, 2, 0, 0),
+        ["e1.receipt.json"],
+    )
+    assert not journal.lines_path.exists()
+    assert not open_journal(source, "flow/1.1.0").complete
+    source.write_text("id\n3\n")
+    assert not open_journal(source, "flow/1.0.0").complete
+
+
+def test_a_damaged_journal_counts_as_none(source: Path) -> None:
+    journal = open_journal(source, "flow/1.0.0")
+    journal.save()
+    (journal.folder / "journal.json").write_text("{")
+
+    assert not open_journal(source, "flow/1.0.0").complete
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "receipt.json"
+    put(path, [b"old"])
+
+    def broken() -> Iterator[bytes]:
+        yield b"new"
+        raise OSError
+
+    with pytest.raises(OSError):
+        put(path, broken())
+
+    assert path.read_bytes() == b"old"
+
+
+def test_refused_records_are_written_with_their_reasons(source: Path) -> None:
+    rows = [RefusedRow(RefusedLine(7, "/count", "range", "Too large."), {"id": "2", "count": 9, "note": "=1+1"})]
+
+    path = write_refused(source, rows)
+
+    assert path is not None
+    assert json.loads(path.read_text()) == {
+        "line": 7, "pointer": "/count", "code": "range", "reason": "Too large.",
+        "record": {"id": "2", "count": 9, "note": "=1+1"},
+    }  # fmt: skip
+    with source.with_name("events.csv.refused.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == [
+            {"line": "7", "pointer": "/count", "code": "range", "reason": "Too large.", "count": "9", "id": "2",
+             "note": "'=1+1"}
+        ]  # fmt: skip
+
+
+def test_mended_input_leaves_no_old_complaints(source: Path) -> None:
+    write_refused(source, [RefusedRow(RefusedLine(1, "", "type", ""), {})])
+
+    assert write_refused(source, []) is None
+    assert not source.with_name("events.csv.refused.csv").exists()
