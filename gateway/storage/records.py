@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bulk path; this file is about how the records of a submission become rows.
+
+(1) A chunk of plain additions goes straight into the table, by COPY or executemany: the keys find repeats.
+(2) When a key objects, or the chunk corrects earlier records, nothing of (1) stands; what is known is looked up,
+    each record is settled in order, and what is accepted goes in.
+(3) The cubes of own totals move by exactly the rows accepted and superseded.
+All of it belongs to the caller's transaction. A concurrent writer that is met in (2) makes the whole work run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.exc import DBAPIError
+
+from gateway.clock import format_instant
+from gateway.storage.corrections import Places, Standing, places_of, settle
+from gateway.storage.engine import Tx, WriteConflict
+from gateway.storage.products import KEEPING, ensure_months, product_table
+from gateway.storage.rollups import move_cells
+from gateway.trip import RecordChunk, RefusedRecord, Row, Scalar, TableShape
+
+LOOKUP_KEYS = 500
+DAY_MILLISECONDS = 86_400_000
+# 9999-12-31, the last day that datetime knows.
+DAY_MAX = 2_932_896
+K = TypeVar("K", str, bytes)
+Stored = tuple[Scalar | bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptChunk:
+    """What became of a chunk; `accepted` and `duplicates` are positions in it, in order."""
+
+    accepted: tuple[int, ...]
+    duplicates: tuple[int, ...]
+    refused: tuple[RefusedRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """One chunk on its way into one table."""
+
+    tx: Tx
+    shape: TableShape
+    places: Places
+    partner_id: str
+    submission_id: str
+    accepted_at: str
+
+
+def keep_records(
+    tx: Tx, shape: TableShape, chunk: RecordChunk, *, partner_id: str, submission_id: str, accepted_at: datetime
+) -> KeptChunk:
+    """Insert what is new of a chunk, and say of every record whether it was accepted, a repeat, or refused."""
+    keeper = _Keeper(tx, shape, places_of(shape), partner_id, submission_id, format_instant(accepted_at))
+    ensure_months(tx, shape, frozenset(month_of(str(row[keeper.places.id])) for row in chunk.rows))
+    if not chunk.rows:
+        return KeptChunk((), (), ())
+    if _all_add(keeper, chunk) and _insert_new(keeper, chunk):  # (1)
+        _move(keeper, chunk, chunk.rows, ())
+        return KeptChunk(tuple(range(len(chunk.rows))), (), ())
+    return _settle(keeper, chunk)  # (2)
+
+
+@cache
+def _month_of_day(day: int) -> int:
+    at = datetime.fromtimestamp(day * DAY_MILLISECONDS / 1000, UTC)
+    return at.year * 100 + at.month
+
+
+def month_of(identifier: str) -> int:
+    """Return the month inside a UUIDv7 as yyyymm; an identifier of another kind has some month, and always that."""
+    return _month_of_day(min(int(identifier[:8] + identifier[9:13], 16) // DAY_MILLISECONDS, DAY_MAX))
+
+
+def _all_add(keeper: _Keeper, chunk: RecordChunk) -> bool:
+    place = keeper.places.action
+    return place < 0 or not {row[place] for row in chunk.rows} - {None, "add"}
+
+
+def _insert_new(keeper: _Keeper, chunk: RecordChunk) -> bool:
+    """Insert a chunk of additions; False when some key stood before, and then nothing of it was inserted."""
+    cell_key_of, identifier = keeper.places.cell_key_of, keeper.places.id
+    stored = [
+        _stored(keeper, row, leaf_hash, line, 0, None, cell_key_of(row), str(row[identifier]))
+        for row, leaf_hash, line in zip(chunk.rows, chunk.leaf_hashes, chunk.lines, strict=True)
+    ]
+    savepoint = keeper.tx.connection.begin_nested()
+    try:
+        whole = _bulk_insert(keeper, stored)
+    except _KeyStands:
+        whole = False
+    if whole:
+        savepoint.commit()
+    else:
+        savepoint.rollback()
+    return whole
+
+
+def _settle(keeper: _Keeper, chunk: RecordChunk) -> KeptChunk:
+    settlement = settle(keeper.shape, chunk, _known(keeper, chunk))
+    # The heads first: their cells must be free before the amendments take them.
+    _mark_superseded(keeper, settlement.superseded)
+    stored = [
+        _stored(keeper, s.row, s.leaf_hash, chunk.lines[s.position or 0], s.revision, s.superseded_by, s.cell_key, s.id)
+        for s in settlement.accepted
+    ]
+    try:
+        whole = _bulk_insert(keeper, stored) if stored else True
+    except _KeyStands as error:
+        raise WriteConflict from error
+    if not whole:
+        raise WriteConflict
+    counted = [s.row for s in settlement.accepted if keeper.places.action_of(s.row) != "retract"]
+    _move(keeper, chunk, counted, settlement.withdrawn)
+    positions = tuple(s.position for s in settlement.accepted if s.position is not None)
+    return KeptChunk(positions, tuple(settlement.duplicates), tuple(settlement.refused))
+
+
+def _move(keeper: _Keeper, chunk: RecordChunk, added: Sequence[Row], withdrawn: Sequence[Row]) -> None:
+    if keeper.shape.cubes:  # (3)
+        move_cells(
+            keeper.tx,
+            keeper.shape,
+            partner_id=keeper.partner_id,
+            submission_id=keeper.submission_id,
+            part=chunk.lines[0],
+            added=added,
+            withdrawn=withdrawn,
+        )
+
+
+def _stored(  # noqa: PLR0913, PLR0917 - called for every record: keywords and a value object cost a fifth of the path
+    keeper: _Keeper,
+    row: Row,
+    leaf_hash: bytes,
+    line: int,
+    revision: int,
+    superseded_by: str | None,
+    cell_key: bytes | None,
+    identifier: str,
+) -> Stored:
+    superseded_at = keeper.accepted_at if superseded_by else None
+    return (
+        keeper.partner_id,
+        month_of(identifier),
+        *row,
+        leaf_hash,
+        keeper.submission_id,
+        line,
+        keeper.accepted_at,
+        revision,
+        superseded_by,
+        superseded_at,
+        cell_key,
+    )
+
+
+class _KeyStands(Exception):
+    """Another row holds a key of the rows that were to be inserted."""
+
+
+def _bulk_insert(keeper: _Keeper, rows: list[Stored]) -> bool:
+    """Insert rows of the whole width of the table; False or `_KeyStands` when a key objects."""
+    # In the order of their ids, so that two submissions of the same records do not deadlock.
+    identifier = keeper.places.id + 2
+    rows.sort(key=lambda row: str(row[identifier]))
+    names = ("partner_id", "month", *keeper.shape.column_names, *KEEPING)
+    if keeper.tx.dialect == "postgresql":
+        _copy(keeper.tx, keeper.shape.table_name, names, rows)
+        return True
+    columns = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join("?" * len(names))
+    statement = f"INSERT INTO {keeper.shape.table_name} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names from the contract, which governments signed
+    return keeper.tx.connection.exec_driver_sql(statement, rows).rowcount == len(rows)
+
+
+def _copy(tx: Tx, table: str, names: Sequence[str], rows: Sequence[Stored]) -> None:
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), columns)
+    driver: Any = tx.connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.errors.UniqueViolation as error:
+        raise _KeyStands from error
+    except psycopg.Error as error:
+        # COPY runs beside SQLAlchemy; its errors leave in the same clothes as all others, without their values.
+        raise DBAPIError("COPY", None, error, hide_parameters=True) from error
+
+
+def _mark_superseded(keeper: _Keeper, standings: Sequence[Standing]) -> None:
+    if not standings:
+        return
+    mark = "%s" if keeper.tx.dialect == "postgresql" else "?"
+    statement = (
+        f"UPDATE {keeper.shape.table_name} SET superseded_by = {mark}, superseded_at = {mark} "  # noqa: S608 - as above
+        f'WHERE partner_id = {mark} AND month = {mark} AND "{keeper.shape.id_column}" = {mark} '
+        "AND superseded_by IS NULL"
+    )
+    rows = [
+        (s.superseded_by, keeper.accepted_at, keeper.partner_id, month_of(s.id), s.id)
+        for s in sorted(standings, key=lambda s: s.id)
+    ]
+    if keeper.tx.connection.exec_driver_sql(statement, rows).rowcount != len(rows):
+        raise WriteConflict
+
+
+def _known(keeper: _Keeper, chunk: RecordChunk) -> Iterator[Standing]:
+    table = product_table(keeper.shape)
+    places = keeper.places
+    wanted = {str(row[places.id]) for row in chunk.rows}
+    if places.supersedes >= 0:
+        wanted |= {str(row[places.supersedes]) for row in chunk.rows if row[places.supersedes]}
+    by_month: dict[int, list[str]] = {}
+    for identifier in sorted(wanted):
+        by_month.setdefault(month_of(identifier), []).append(identifier)
+    for month, identifiers in by_month.items():
+        for some in _batches(identifiers):
+            yield from _select(keeper, table.c.month == month, table.c[keeper.shape.id_column].in_(some))
+    if places.natural_key:
+        cells = sorted({key for row in chunk.rows if (key := places.cell_key_of(row))})
+        for batch in _batches(cells):
+            yield from _select(keeper, table.c.cell_key.in_(batch), table.c.superseded_by.is_(None))
+
+
+def _select(keeper: _Keeper, *conditions: ColumnElement[bool]) -> Iterator[Standing]:
+    c = product_table(keeper.shape).c
+    fields = [c[name] for name in keeper.shape.column_names]
+    statement = select(c.leaf_hash, c.revision, c.cell_key, c.superseded_by, *fields)
+    for found in keeper.tx.connection.execute(statement.where(c.partner_id == keeper.partner_id, *conditions)):
+        row = tuple(found[4:])
+        # A retraction is stored without its cell, and nothing may supersede it, so the key is not missed.
+        yield Standing(str(row[keeper.places.id]), row, found[0], found[1], found[2], found[3])
+
+
+def _batches(keys: Sequence[K]) -> Iterator[Sequence[K]]:
+    for start in range(0, len(keys), LOOKUP_KEYS):
+        yield keys[start : start + LOOKUP_KEYS]

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deleting what is past its day; this file is about rows that become tombstones, and about files that forget them.
+
+A tombstone keeps a record's place and leaf hash, so that the submission's root can still be computed, and not its
+id: id and hash together would let the few fields be guessed. Own totals keep what they counted.
+A crash between the deletion and `Storage.vacuum` leaves the bytes until the job's next run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, select, tuple_
+
+from gateway.storage.engine import Tx
+from gateway.storage.products import is_partitioned, product_table
+from gateway.storage.tables import tombstone
+from gateway.trip import TableShape
+
+BATCH_ROWS_MAX = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class DueRecords:
+    """How many of a partner's records are past their day."""
+
+    partner_id: str
+    count: int
+
+
+def due_records(tx: Tx, shape: TableShape, *, day: str) -> list[DueRecords]:
+    """Return whose records are past their day: `retention_until` lies before `day`, an ISO date."""
+    if shape.retention_column is None:
+        return []
+    table = product_table(shape)
+    statement = select(table.c.partner_id, func.count()).where(table.c[shape.retention_column] < day)
+    grouped = statement.group_by(table.c.partner_id).order_by(table.c.partner_id)
+    return [DueRecords(row[0], int(row[1])) for row in tx.connection.execute(grouped)]
+
+
+def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str, at: datetime, event_id: str) -> int:
+    """Turn at most `BATCH_ROWS_MAX` of a partner's due records into tombstones under one event; return how many."""
+    assert shape.retention_column is not None, "this product keeps its records"
+    table = product_table(shape)
+    identifier = table.c[shape.id_column]
+    due = (
+        select(table.c.month, identifier, table.c.submission_id, table.c.line, table.c.leaf_hash)
+        .where(table.c.partner_id == partner_id, table.c[shape.retention_column] < day)
+        .order_by(table.c.month, identifier)
+        .limit(BATCH_ROWS_MAX)
+        .with_for_update()
+    )
+    found = tx.connection.execute(due).all()
+    if not found:
+        return 0
+    stones = [
+        {
+            "partner_id": partner_id,
+            "submission_id": row[2],
+            "line": row[3],
+            "product": shape.table_name,
+            "leaf_hash": row[4],
+            "deleted_at": at,
+            "event_id": event_id,
+        }
+        for row in found
+    ]
+    tx.connection.execute(insert(tombstone), stones)
+    for start in range(0, len(found), 500):
+        keys = [(row[0], row[1]) for row in found[start : start + 500]]
+        where = (table.c.partner_id == partner_id) & tuple_(table.c.month, identifier).in_(keys)
+        tx.connection.execute(delete(table).where(where))
+    return len(found)
+
+
+def tables_to_vacuum(tx: Tx, shape: TableShape) -> list[str]:
+    """Return the names of the tables whose files hold a product's rows, for `Storage.vacuum`."""
+    if tx.dialect == "postgresql" and is_partitioned(shape):
+        parts = tx.connection.exec_driver_sql(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", (shape.table_name,)
+        )
+        return sorted(row[0] for row in parts)
+    return [shape.table_name]

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was accepted; this file is about submissions, their refused records and the nonces of their signatures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.errors import Replayed
+from gateway.storage.engine import Tx, WriteConflict
+from gateway.storage.tables import nonce, refused_record, submission
+from gateway.trip import Permit, RefusedRecord, ValidSubmission
+
+PAGE_MAX = 1000
+FETCH_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubmission:
+    """A submission as it was accepted; it never changes."""
+
+    partner_id: str
+    id: str
+    idempotency_key: str
+    path: str
+    content_digest: bytes
+    decoded_digest: bytes
+    body_bytes: int
+    product: str
+    version: str
+    contract_digest: str
+    nil_period: str | None
+    received_at: datetime
+    received_count: int
+    accepted_count: int
+    duplicate_count: int
+    refused_count: int
+    quarantined_count: int
+    root_received: bytes
+    root_accepted: bytes
+    policies: tuple[str, ...]
+    policy_set_digest: str
+    event_id: str
+    keyid: str
+    algorithm: str
+    signature_base: bytes
+    signature: bytes
+
+
+def claim_nonce(tx: Tx, partner_id: str, value: str, signature: bytes, expires_at: datetime) -> None:
+    """Spend a nonce; on PostgreSQL a second claim waits for the first transaction's end.
+
+    Raises:
+        Replayed: when it was spent before.
+    """
+    values = {
+        "partner_id": partner_id,
+        "nonce": value,
+        "signature_sha256": hashlib.sha256(signature).digest(),
+        "expires_at": expires_at,
+    }
+    statement = _insert(tx, nonce).values(values).on_conflict_do_nothing().returning(nonce.c.nonce)
+    if tx.connection.execute(statement).first() is None:
+        raise Replayed
+
+
+def forget_nonces(tx: Tx, *, before: datetime) -> int:
+    """Delete the nonces of signatures whose window is over, and return how many there were."""
+    return tx.connection.execute(delete(nonce).where(nonce.c.expires_at < before)).rowcount
+
+
+def insert_submission(
+    tx: Tx,
+    valid: ValidSubmission,
+    permit: Permit,
+    *,
+    submission_id: str,
+    event_id: str,
+    accepted_count: int,
+    duplicate_count: int,
+    refused: Sequence[RefusedRecord],
+    root_accepted: bytes,
+) -> StoredSubmission:
+    """Insert an accepted submission with its refused records, and return it as a repeat will find it."""
+    envelope = valid.envelope
+    stored = StoredSubmission(
+        partner_id=envelope.partner.id,
+        id=submission_id,
+        idempotency_key=envelope.idempotency_key,
+        path=envelope.path,
+        content_digest=envelope.content_digest,
+        decoded_digest=envelope.decoded_digest,
+        body_bytes=envelope.body_bytes,
+        product=valid.contract.product,
+        version=valid.contract.version,
+        contract_digest=valid.contract.digest,
+        nil_period=valid.nil_period,
+        received_at=envelope.received_at,
+        received_count=valid.received_count,
+        accepted_count=accepted_count,
+        duplicate_count=duplicate_count,
+        refused_count=len(refused),
+        quarantined_count=0,
+        root_received=valid.root,
+        root_accepted=root_accepted,
+        policies=permit.policies,
+        policy_set_digest=permit.policy_set_digest,
+        event_id=event_id,
+        keyid=envelope.keyid,
+        algorithm=envelope.algorithm,
+        signature_base=envelope.signature_base,
+        signature=envelope.signature,
+    )
+    values = asdict(stored) | {"policies": json.dumps(stored.policies)}
+    statement = _insert(tx, submission).values(values).on_conflict_do_nothing().returning(submission.c.id)
+    if tx.connection.execute(statement).first() is None:
+        # The same key was accepted while this transaction ran: run again, and find it as a repeat.
+        raise WriteConflict
+    if refused:
+        of = {"partner_id": stored.partner_id, "submission_id": stored.id}
+        tx.connection.execute(insert(refused_record), [asdict(record) | of for record in refused])
+    return stored
+
+
+def find_by_idempotency(tx: Tx, partner_id: str, key: str) -> StoredSubmission | None:
+    """Return what a partner's idempotency key was accepted for, or None."""
+    c = submission.c
+    return _one(tx, _submissions().where(c.partner_id == partner_id, c.idempotency_key == key))
+
+
+def get_submission(tx: Tx, partner_id: str, submission_id: str) -> StoredSubmission | None:
+    """Return a partner's own submission, or None: another partner's looks like none at all."""
+    c = submission.c
+    return _one(tx, _submissions().where(c.partner_id == partner_id, c.id == submission_id))
+
+
+def list_submissions(tx: Tx, partner_id: str, *, after: str = "", limit: int = 100) -> list[StoredSubmission]:
+    """Return a page of a partner's submissions, oldest first, from behind the id `after`."""
+    c = submission.c
+    statement = _submissions().where(c.partner_id == partner_id, c.id > after).order_by(c.id)
+    return [_stored(row) for row in tx.connection.execute(statement.limit(min(limit, PAGE_MAX)))]
+
+
+def all_submissions(tx: Tx) -> Iterator[StoredSubmission]:
+    """Yield every submission by partner and id; for fsck."""
+    statement = _submissions().order_by(submission.c.partner_id, submission.c.id)
+    for row in tx.connection.execute(statement.execution_options(yield_per=FETCH_ROWS)):
+        yield _stored(row)
+
+
+def refused_of(
+    tx: Tx, partner_id: str, submission_id: str, *, after_line: int = -1, limit: int | None = None
+) -> tuple[RefusedRecord, ...]:
+    """Return the refused records of a submission in the order sent, from behind the line `after_line`."""
+    c = refused_record.c
+    statement = (
+        select(c.line, c.record_id, c.pointer, c.code, c.leaf_hash, c.en, c.es)
+        .where(c.partner_id == partner_id, c.submission_id == submission_id, c.line > after_line)
+        .order_by(c.line)
+        .limit(limit)
+    )
+    return tuple(RefusedRecord(*row) for row in tx.connection.execute(statement))
+
+
+def _insert(tx: Tx, table: Any) -> Any:
+    # Typed as Any because the two dialects' inserts have no class in common that knows ON CONFLICT.
+    return postgresql.insert(table) if tx.dialect == "postgresql" else sqlite.insert(table)
+
+
+def _submissions() -> Select[*tuple[Any, ...]]:
+    return select(*(submission.c[name] for name in StoredSubmission.__slots__))
+
+
+def _one(tx: Tx, statement: Select[*tuple[Any, ...]]) -> StoredSubmission | None:
+    row = tx.connection.execute(statement).first()
+    return None if row is None else _stored(row)
+
+
+def _stored(row: Sequence[Any]) -> StoredSubmission:
+    values = dict(zip(StoredSubmission.__slots__, row, strict=True))
+    return StoredSubmission(**values | {"policies": tuple(json.loads(values["policies"]))})
