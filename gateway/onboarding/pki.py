@@ -24,6 +24,7 @@ AUTHORITY_DAYS = 3650
 LEAF_DAYS = 397
 REVOCATION_LIST_DAYS = 90
 SUBJECT_URI = "urn:gateway:"
+FINGERPRINT = SHA256()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A partner's life; this file is about acts on the registry, each with its audit event in the same transaction.
+
+The audience of an act is the country it concerns, and every party where it concerns what all have signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.auditlog.event_kinds import (
+    NO_PARTNER,
+    OPERATOR,
+    AuditEvent,
+    CertificatePinned,
+    CertificateRevoked,
+    ContractPublished,
+    KeyAdded,
+    OfficerEnrolled,
+    PartnerEnrolled,
+    PartnerResumed,
+    PartnerRevoked,
+    PartnerSuspended,
+    PolicyActivated,
+)
+from gateway.auditlog.events import record_event
+from gateway.clock import format_instant
+from gateway.identity.identify import ACTIVE
+from gateway.policy.load import PolicySet
+from gateway.storage import registry
+from gateway.storage.engine import Tx
+from gateway.storage.registry import LifecycleEntry, OfficerEntry, PartnerEntry, Pin
+from gateway.trip import ContractRef, SigningKey
+
+SUSPENDED, REVOKED = "suspended", "revoked"
+
+
+class PartnerEnded(ValueError):
+    """A revoked partner stays revoked."""
+
+
+def enrol_partner(tx: Tx, entry: PartnerEntry, *, at: datetime) -> None:
+    """Enter a government body into the registry."""
+    registry.add_partner(tx, entry)
+    roles = tuple(sorted(entry.roles))
+    event = PartnerEnrolled(subject=entry.id, country=entry.country, status=entry.status, roles=roles)
+    _record(tx, event, partner_id=entry.id, audience={entry.country}, at=at)
+
+
+def enrol_officer(tx: Tx, entry: OfficerEntry, *, at: datetime) -> None:
+    """Enter a person of a government into the registry."""
+    registry.add_officer(tx, entry)
+    event = OfficerEnrolled(
+        subject=entry.id,
+        country=entry.country,
+        roles=tuple(sorted(entry.roles)),
+        approval_keyid=entry.approval_keyid,
+    )
+    _record(tx, event, partner_id=NO_PARTNER, audience={entry.country}, at=at)
+
+
+def add_key(tx: Tx, entry: PartnerEntry, key: SigningKey, *, at: datetime) -> None:
+    """Give a partner a signing key."""
+    registry.add_signing_key(tx, entry.id, key)
+    event = KeyAdded(
+        subject=entry.id,
+        keyid=key.keyid,
+        algorithm=key.algorithm,
+        not_before=format_instant(key.not_before),
+        not_after=None if key.not_after is None else format_instant(key.not_after),
+    )
+    _record(tx, event, partner_id=entry.id, audience={entry.country}, at=at)
+
+
+def pin_certificate(tx: Tx, owner: PartnerEntry | OfficerEntry, certificate: x509.Certificate, *, at: datetime) -> None:
+    """Tie a client certificate to a partner or an officer."""
+    partner = isinstance(owner, PartnerEntry)
+    digest = certificate.fingerprint(SHA256())
+    until = certificate.not_valid_after_utc
+    registry.add_pin(
+        tx,
+        Pin(
+            sha256=digest,
+            partner_id=owner.id if partner else None,
+            officer_id=None if partner else owner.id,
+            der=certificate.public_bytes(Encoding.DER),
+            not_after=until,
+            status=ACTIVE,
+        ),
+    )
+    event = CertificatePinned(subject=owner.id, certificate=digest.hex(), not_after=format_instant(until))
+    _record(tx, event, partner_id=owner.id if partner else NO_PARTNER, audience={owner.country}, at=at)
+
+
+def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, at: datetime) -> None:
+    """Let a certificate open nothing any more, from the next request on.
+
+    Raises:
+        LookupError: when it is not pinned.
+    """
+    registry.set_pin_status(tx, sha256, REVOKED)
+    event = CertificateRevoked(subject=owner.id, certificate=sha256.hex())
+    partner_id = owner.id if isinstance(owner, PartnerEntry) else NO_PARTNER
+    _record(tx, event, partner_id=partner_id, audience={owner.country}, at=at)
+
+
+def suspend_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
+    """Stop a partner with its next request; this narrows, so that one person may do it at once.
+
+    Raises:
+        LookupError: when there is no such partner.
+        PartnerEnded: when it was revoked.
+    """
+    country = _change(tx, partner_id, SUSPENDED)
+    event = PartnerSuspended(subject=partner_id, country=country, status=SUSPENDED)
+    _record(tx, event, partner_id=partner_id, audience={country}, at=at, actor=actor)
+
+
+def resume_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
+    """Let a suspended partner act again.
+
+    Raises:
+        LookupError: when there is no such partner.
+        PartnerEnded: when it was revoked.
+    """
+    country = _change(tx, partner_id, ACTIVE)
+    event = PartnerResumed(subject=partner_id, country=country, status=ACTIVE)
+    _record(tx, event, partner_id=partner_id, audience={country}, at=at, actor=actor)
+
+
+def revoke_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
+    """End a partner for good.
+
+    Raises:
+        LookupError: when there is no such partner.
+        PartnerEnded: when it was revoked.
+    """
+    country = _change(tx, partner_id, REVOKED)
+    event = PartnerRevoked(subject=partner_id, country=country, status=REVOKED)
+    _record(tx, event, partner_id=partner_id, audience={country}, at=at, actor=actor)
+
+
+def publish_contract(tx: Tx, contract: ContractRef, *, approved_by: Collection[str], at: datetime) -> None:
+    """Put a contract version in force that all its parties approved."""
+    registry.add_lifecycle(tx, LifecycleEntry(contract.product, contract.version, at, ACTIVE, None))
+    parties = tuple(sorted(approved_by))
+    event = ContractPublished(
+        product=contract.product, version=contract.version, contract_digest=contract.digest, approved_by=parties
+    )
+    _record(tx, event, partner_id=NO_PARTNER, audience=parties, at=at)
+
+
+def activate_policies(tx: Tx, policies: PolicySet, *, at: datetime) -> None:
+    """Record that a set of policies decides from now on; its parts carry their own approvals."""
+    parties = tuple(sorted(policies.parties))
+    event = PolicyActivated(
+        policy_set=policies.digest,
+        agreements=tuple(agreement.reference for agreement in policies.agreements),
+        approved_by=parties,
+    )
+    _record(tx, event, partner_id=NO_PARTNER, audience=parties, at=at)
+
+
+def _change(tx: Tx, partner_id: str, status: str) -> str:
+    entry = registry.get_partner(tx, partner_id)
+    if entry.status == REVOKED:
+        raise PartnerEnded(f"{partner_id} was revoked, which is for good; enrol it anew under another id")
+    registry.set_partner_status(tx, partner_id, status)
+    return entry.country
+
+
+def _record(
+    tx: Tx, event: AuditEvent, *, partner_id: str, audience: Collection[str], at: datetime, actor: str = OPERATOR
+) -> None:
+    record_event(
+        tx,
+        event,
+        at=at,
+        partner_id=partner_id,
+        audience=frozenset(audience),
+        actor=actor,
+        request_id=NO_PARTNER,
+    )
