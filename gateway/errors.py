@@ -80,7 +80,8 @@ class Refusal(Exception):
     """A request that was understood and is not accepted.
 
     `facts` fill the texts and are public. `hint` helps a person to mend the request. `extra` joins the
-    problem document (for example `errors`). `audit_event` is set once the refusal stands in the audit log.
+    problem document (for example `errors`). `sealed` is never shown nor kept: the audit event holds an erasable
+    HMAC of it. `audit_event` is set once the refusal stands in the audit log.
     """
 
     reason: ClassVar[Reason]
@@ -93,12 +94,14 @@ class Refusal(Exception):
         hint: str = "",
         retry_after_seconds: int | None = None,
         extra: dict[str, object] | None = None,
+        sealed: bytes | None = None,
         **facts: object,
     ) -> None:
         super().__init__(self.reason.value)
         self.hint = hint
         self.retry_after_seconds = retry_after_seconds
         self.extra = extra or {}
+        self.sealed = sealed
         self.facts = facts
         self.audit_event: str | None = None
 

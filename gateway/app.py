@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the parts come together; this file is about composing the gateway from its settings, by plain calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import anyio
+import structlog
+
+from gateway.api.application import create_application
+from gateway.api.desk import Desk
+from gateway.api.limits import RateLimit
+from gateway.api.refusals import record_bursts, record_handshake
+from gateway.api.server import Bounds, GatewayServer, open_port, open_socket
+from gateway.api.tls import TlsFiles, TlsKeeper
+from gateway.auditlog.keeper import LogKeeper
+from gateway.clock import SystemClock
+from gateway.contracting.contract import ContractSet
+from gateway.contracting.load import packaged_root
+from gateway.errors import Reason, Refusal
+from gateway.identity.anchors import load_anchors
+from gateway.intake.desk import IntakeDesk
+from gateway.intake.retention import delete_expired
+from gateway.onboarding.directory import RegistryDirectory
+from gateway.onboarding.in_force import load_in_force
+from gateway.operational_log import configure_log
+from gateway.policy.decide import DecisionPoint
+from gateway.settings import Settings
+from gateway.signing.envelope import BodyLimits
+from gateway.storage.engine import Storage, open_storage
+from gateway.storage.migrate import check
+from gateway.wire.keys import FileSigner, public_of_der
+from gateway.wire.policy_file import parse_policy
+
+BURSTS_SECONDS = 10
+RETRY_JOB_SECONDS = 300
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything one process holds open; `close` ends it in the order in which nothing is lost."""
+
+    settings: Settings
+    storage: Storage
+    contracts: ContractSet
+    keeper: LogKeeper
+    desk: Desk
+
+    def close(self) -> None:
+        """Let the log finish its pass, then close the database."""
+        self.keeper.close()
+        self.storage.close()
+
+
+def compose(settings: Settings) -> Gateway:
+    """Open the database, load what the parties approved, and put the parts together; nothing listens yet.
+
+    Raises:
+        Fault, ValueError, OSError: when something is missing or broken, before any port is open.
+    """
+    check(settings.database_url)
+    clock = SystemClock()
+    storage = open_storage(settings.database_url)
+    root = settings.contracts_dir or packaged_root()
+    in_force = load_in_force(storage, root, parties=settings.parties, at=clock.now())
+    keeper = LogKeeper(
+        storage,
+        FileSigner.load(settings.log_key),
+        settings.log_origin,
+        clock,
+        idle_seconds=settings.checkpoint_idle_seconds,
+    )
+    intake = IntakeDesk(
+        clock=clock,
+        storage=storage,
+        directory=RegistryDirectory(storage),
+        anchors=load_anchors(settings.anchors, settings.revocation_lists),
+        contracts=in_force.contracts,
+        policy=DecisionPoint(in_force.policies),
+        limits=BodyLimits(
+            sent_bytes_max=settings.body_bytes_max,
+            decoded_bytes_max=settings.decoded_bytes_max,
+            ratio_max=settings.decoded_ratio_max,
+            memory_bytes_max=settings.spool_bytes,
+        ),
+        check_log=keeper.check,
+        sandbox=settings.sandbox,
+    )
+    return Gateway(settings, storage, in_force.contracts, keeper, _edge_desk(settings, intake, keeper))
+
+
+def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Desk:
+    signer = FileSigner.load(settings.answer_key)
+    return Desk(
+        intake=intake,
+        keeper=keeper,
+        answer_signer=signer,
+        answer_keys=({**public_of_der(signer.public_der).jwk, "kid": signer.keyid},),
+        log_policy=parse_policy(settings.log_policy.read_text(encoding="utf-8")),
+        public_origin=settings.public_origin,
+        peer_mode=settings.peer_mode,
+        body_bytes_max=settings.body_bytes_max,
+        body_seconds=settings.body_seconds_max,
+        receipt_wait_seconds=settings.receipt_wait_seconds,
+        rate=RateLimit(per_second=settings.requests_per_second, burst=settings.requests_burst),
+        submitting=anyio.CapacityLimiter(settings.worker_threads),
+        reading=anyio.CapacityLimiter(settings.worker_threads),
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Run the gateway until SIGTERM or SIGINT."""
+    configure_log()
+    gateway = compose(settings)
+    try:
+        port = (
+            open_socket(settings.listen_socket)
+            if settings.peer_mode == "proxy" and settings.listen_socket
+            else open_port(settings.listen_host, settings.listen_port)
+        )
+        if settings.address_file and settings.peer_mode == "direct":
+            host, number = port.getsockname()[:2]
+            settings.address_file.write_text(f"{host}:{number}\n", encoding="utf-8")
+        server = GatewayServer(
+            create_application(gateway.desk, lifespan=partial(_lifespan, gateway)),
+            port,
+            tls=_tls(settings),
+            bounds=Bounds(connections_max=settings.connections_max, body_seconds=settings.body_seconds_max),
+            on_refused=partial(_record_handshake, gateway),
+        )
+        server.run()
+    finally:
+        gateway.close()
+
+
+def _tls(settings: Settings) -> TlsKeeper | None:
+    if settings.peer_mode == "proxy":
+        return None
+    assert settings.tls_certificate
+    assert settings.tls_key
+    files = TlsFiles(
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+        anchors=tuple(settings.anchors.values()),
+        revocation_lists=tuple(settings.revocation_lists.values()),
+    )
+    return TlsKeeper(files)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
+    gateway.keeper.start()
+    jobs = [asyncio.create_task(_record_bursts(gateway)), asyncio.create_task(_retention(gateway))]
+    try:
+        yield
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+
+def _record_handshake(gateway: Gateway, reason: Reason, address: str) -> None:
+    """Record a refused handshake off the event loop; the alert has left already and nobody waits."""
+
+    def record() -> None:
+        try:
+            record_handshake(gateway.desk, reason, address, at=gateway.desk.intake.clock.now())
+        except Refusal as away:
+            log.warning("handshake not recorded", reason=reason, cause=away.reason)
+
+    asyncio.get_running_loop().run_in_executor(None, record)
+
+
+async def _record_bursts(gateway: Gateway) -> None:
+    while True:
+        await asyncio.sleep(BURSTS_SECONDS)
+        now = gateway.desk.intake.clock.now()
+        try:
+            await asyncio.to_thread(record_bursts, gateway.desk, at=now)
+        except Refusal as away:
+            log.warning("bursts not recorded", cause=away.reason)
+
+
+async def _retention(gateway: Gateway) -> None:
+    """Delete what is past its time at start-up and then each day at the hour that the settings name."""
+    clock = gateway.desk.intake.clock
+    while True:
+        try:
+            deleted = await asyncio.to_thread(
+                delete_expired,
+                gateway.storage,
+                gateway.contracts.shapes,
+                at=clock.now(),
+                parties=gateway.settings.parties,
+            )
+            log.info("retention done", deleted=deleted)
+            gateway.keeper.wake()
+            await asyncio.sleep(_seconds_until(gateway.settings.retention_hour, clock.now()))
+        except Refusal as away:
+            log.warning("retention not done", cause=away.reason)
+            await asyncio.sleep(RETRY_JOB_SECONDS)
+
+
+def _seconds_until(hour: int, now: datetime) -> float:
+    due = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    return (due if due > now else due + timedelta(days=1)).timestamp() - now.timestamp()

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the trip needs around it; this file is about the intake desk and what a submission leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.contracting.contract import ContractSet
+from gateway.identity.anchors import CountryAnchors
+from gateway.identity.identify import PinDirectory
+from gateway.policy.decide import DecisionPoint
+from gateway.signing.envelope import BodyLimits
+from gateway.storage.engine import Storage
+from gateway.wire.canonical import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeDesk:
+    """The parts that `app.py` composes for the trip. `check_log` raises `LogStalled` when nothing may be accepted."""
+
+    clock: Clock
+    storage: Storage
+    directory: PinDirectory
+    anchors: CountryAnchors
+    contracts: ContractSet
+    policy: DecisionPoint
+    limits: BodyLimits
+    check_log: Callable[[], None]
+    sandbox: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A submission that is durable: `answer` is its state without the receipt; `replay` marks a repeat."""
+
+    submission_id: str
+    event_id: str
+    answer: dict[str, JSON]
+    replay: bool

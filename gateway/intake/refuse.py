@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a refusal leaves behind; this file is about the refusal's own audit event, committed before the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.auditlog.event_kinds import NO_PARTNER, SubmissionRefused
+from gateway.auditlog.events import record_event
+from gateway.errors import Refusal, Replayed, StorageUnavailable
+from gateway.intake.desk import IntakeDesk
+from gateway.signing.head import SIGNATURE_AGE_SECONDS_MAX
+from gateway.storage.engine import Tx
+from gateway.storage.submissions import claim_nonce
+from gateway.trip import Partner, SignedRequest, ValidSubmission, VerifiedEnvelope
+from gateway.wire.digests import b64, sha256
+
+
+@dataclass(slots=True)
+class Seen:
+    """How far a request came: what is proven of it when a gate says no."""
+
+    product: str
+    version: str
+    partner: Partner | None = None
+    envelope: VerifiedEnvelope | None = None
+    submission: ValidSubmission | None = None
+
+
+@contextmanager
+def refusals_recorded(desk: IntakeDesk, request: SignedRequest, *, product: str, version: str) -> Iterator[Seen]:
+    """Give every refusal inside the block an audit event in a transaction of its own, and let it go on.
+
+    Raises:
+        StorageUnavailable: in the refusal's place when the event cannot be written: no answer without evidence.
+    """
+    seen = Seen(product, version)
+    try:
+        yield seen
+    except StorageUnavailable:
+        # The database is away: there is nothing to write the event into, and nothing was accepted.
+        raise
+    except Refusal as refusal:
+        refusal.audit_event = desk.storage.write(lambda tx: _record(tx, desk, request, seen, refusal, product, version))
+        raise
+
+
+def _record(tx: Tx, *, desk: IntakeDesk, request: SignedRequest, seen: Seen, refusal: Refusal) -> str:
+    envelope, partner = seen.envelope, seen.partner
+    if envelope and not isinstance(refusal, Replayed):
+        # A refused request may not come back, byte for byte, once the reason has gone.
+        _spend_nonce(tx, envelope)
+    country = partner.country if partner else refusal.facts.get("country")
+    return record_event(
+        tx,
+        SubmissionRefused(
+            path=request.path,
+            source=request.peer.sha256.hex(),
+            reason=refusal.reason.value,
+            product=seen.product,
+            version=seen.version,
+            content_digest=b64(envelope.content_digest) if envelope else None,
+            signature_base_digest=b64(sha256(envelope.signature_base)) if envelope else None,
+            signature=b64(envelope.signature) if envelope else None,
+            keyid=envelope.keyid if envelope else None,
+            contract_digest=seen.submission.contract.digest if seen.submission else None,
+            received_count=_count(refusal, "received"),
+            refused_count=_count(refusal, "refused"),
+            codes=_codes(refusal.extra.get("counts")),
+            line=_count(refusal, "line"),
+            pointer=str(refusal.facts["pointer"]) if "pointer" in refusal.facts else None,
+            line_hmac=refusal.sealed,
+        ),
+        at=desk.clock.now(),
+        partner_id=partner.id if partner else NO_PARTNER,
+        audience=frozenset({str(country)}) if country else frozenset(),
+        actor=partner.id if partner else NO_PARTNER,
+        request_id=request.request_id,
+    )
+
+
+def _spend_nonce(tx: Tx, envelope: VerifiedEnvelope) -> None:
+    expires_at = envelope.created + timedelta(seconds=SIGNATURE_AGE_SECONDS_MAX)
+    try:
+        claim_nonce(tx, envelope.partner.id, envelope.nonce, envelope.signature, expires_at)
+    except Replayed:
+        # Spent before: this refusal stands for another reason, and the nonce is as dead as it can be.
+        return
+
+
+def _count(refusal: Refusal, name: str) -> int | None:
+    value = refusal.facts.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _codes(counts: object) -> dict[str, int] | None:
+    return {str(code): int(count) for code, count in counts.items()} if isinstance(counts, dict) else None
