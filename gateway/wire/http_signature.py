@@ -49,7 +49,7 @@ class ParsedSignature:
     components: tuple[Component, ...]
     params: str
     signature: bytes
-    tag: str
+    tag: str | None
     created: int | None
     expires: int | None
     nonce: str | None
@@ -171,8 +171,8 @@ def verify_answer(
     return parsed
 
 
-def parse_signature(signature_input: str, signature: str, *, tag: str, answer: bool = False) -> ParsedSignature:
-    """Return the one signature with a tag from the two header fields; other signatures are not looked at.
+def parse_signature(signature_input: str, signature: str, *, tag: str | None, answer: bool = False) -> ParsedSignature:
+    """Return the one signature with a tag (for None: without one) of two header fields; others are not looked at.
 
     Raises:
         SignatureRefused: when there is none, more than one, or it is malformed or outside the profile.
