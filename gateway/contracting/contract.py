@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+import jsonschema_rs
+
 from gateway.errors import ContractRetired, ContractUnknown
 from gateway.trip import ContractRef, FieldType, TableShape
 
@@ -125,7 +127,9 @@ class Contract:
     code_lists: Mapping[str, CodeList]
     document: bytes
     schema: dict[str, Any]
-    sandbox_schema: dict[str, Any]
+    # Compiled once at start-up: the published schema, and the one that lets a sandbox's specimen codes pass.
+    validator: jsonschema_rs.Draft202012Validator
+    sandbox_validator: jsonschema_rs.Draft202012Validator
 
     def field(self, name: str) -> Field:
         """Return a field by its name; the loader proved that rules name only fields that exist."""

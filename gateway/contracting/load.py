@@ -25,7 +25,7 @@ from gateway.contracting.contract import (
     Text,
     version_key,
 )
-from gateway.contracting.schema import schema_of
+from gateway.contracting.schema import schema_of, validator_of
 from gateway.contracting.strict_yaml import ContractInvalid, read_yaml
 from gateway.trip import ColumnShape, ContractRef, CubeShape, FieldType, TableShape
 from gateway.wire.canonical import canonical_bytes
@@ -89,14 +89,16 @@ def load_code_list(root: Path, ref: str) -> CodeList:
     path = root / "codelists" / f"{ref}.yaml"
     document = read_yaml(path)
     try:
-        _keys(document, required={"id", "version", "title", "codes"})
-        if f"{document['id']}/{document['version']}" != ref:
-            raise ValueError("id and version are not those of the path")
-        codes = {entry["code"]: _code(entry) for entry in document["codes"]}
-        if len(codes) != len(document["codes"]):
-            raise ValueError("a code stands twice")
+        return _code_list(document, ref)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ContractInvalid(f"{path}: {error!r}") from error
+
+
+def _code_list(document: dict[str, Any], ref: str) -> CodeList:
+    _keys(document, required={"id", "version", "title", "codes"})
+    codes = {entry["code"]: _code(entry) for entry in document["codes"]}
+    if f"{document['id']}/{document['version']}" != ref or len(codes) != len(document["codes"]):
+        raise ValueError("id and version are those of the path, and a code stands once")
     digest = sha256(canonical_bytes(document)).hexdigest()
     return CodeList(ref, _text(document["title"]), MappingProxyType(codes), digest)
 
@@ -116,23 +118,25 @@ def _contract(document: dict[str, Any], folder: Path) -> Contract:
     signed = document | {"code_lists": {ref: code_list.digest for ref, code_list in sorted(code_lists.items())}}
     document_bytes = canonical_bytes(signed)
     ref = ContractRef(document["product"], document["version"], sha256(document_bytes).hexdigest())
-    parts = {"ref": ref, "title": _text(document["title"]), "description": _text(document["description"])}
-    acceptance = _acceptance(document["acceptance"])
-    schemas = {
-        name: schema_of(fields, rules, code_lists, id_ref=ref, title=parts["title"], sandbox=sandbox)
-        for name, sandbox in (("schema", False), ("sandbox_schema", True))
-    }
+    title = _text(document["title"])
+    schema, sandbox_schema = (
+        schema_of(fields, rules, code_lists, ref=ref, title=title, sandbox=sandbox) for sandbox in (False, True)
+    )
     return Contract(
-        **parts,
-        **schemas,
+        ref=ref,
+        title=title,
+        description=_text(document["description"]),
         fields=fields,
         rules=rules,
-        acceptance=acceptance,
+        acceptance=_acceptance(document["acceptance"]),
         provider_field=document["provider_field"],
         country_field=document["country_field"],
         shape=_shape(document, fields),
         code_lists=MappingProxyType(code_lists),
         document=document_bytes,
+        schema=schema,
+        validator=validator_of(schema),
+        sandbox_validator=validator_of(sandbox_schema),
     )
 
 
@@ -187,8 +191,9 @@ def _field(entry: dict[str, Any]) -> Field:
     )
     if entry["type"] not in get_args(FieldType) or (entry["type"] == "code") != ("code_list" in entry):
         raise ValueError(f"{entry['name']}: the type is not one of the closed list, or lacks its code list")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
-    return Field(**values | {"title": _text(entry["title"])})
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    values["title"] = _text(entry["title"])
+    return Field(**values)
 
 
 def _rule(entry: dict[str, Any], names: set[str]) -> Rule:

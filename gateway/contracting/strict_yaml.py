@@ -19,7 +19,7 @@ _INTEGER = re.compile(r"^-?(0|[1-9][0-9]{0,15})$")
 _LITERALS: dict[str, bool] = {"true": True, "false": False}
 
 
-class ContractInvalid(ValueError):  # noqa: N818  (named as the refusals are, though it is the operator's to mend)
+class ContractInvalid(ValueError):
     """A file under `contracts/` does not follow its form; the text names the file and the place."""
 
 
@@ -46,19 +46,19 @@ def parse_yaml(text: str) -> dict[str, Any]:
     events = iter(yaml.parse(text, Loader=yaml.CSafeLoader))
     next(events)
     start = next(events)
-    if isinstance(start, yaml.StreamEndEvent):
-        raise ValueError("the document is empty")
+    if not isinstance(start, yaml.DocumentStartEvent):
+        raise ValueError("the document is empty")  # noqa: TRY004  (a malformed file, not a wrong argument)
     document = _node(next(events), events, depth=0)
     next(events)
     if not isinstance(next(events), yaml.StreamEndEvent):
-        raise ValueError("a file holds one document")
+        raise ValueError("a file holds one document")  # noqa: TRY004  (as above)
     if not isinstance(document, dict):
-        raise ValueError("the document is not a mapping")
+        raise ValueError("the document is not a mapping")  # noqa: TRY004  (as above)
     return document
 
 
 def _node(event: yaml.Event, events: Iterator[yaml.Event], *, depth: int) -> Any:
-    line = event.start_mark.line + 1
+    line = _line(event)
     if depth > DEPTH_MAX:
         raise ValueError(f"line {line}: deeper than {DEPTH_MAX} levels")
     if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
@@ -80,13 +80,17 @@ def _sequence(events: Iterator[yaml.Event], depth: int) -> list[Any]:
 def _mapping(events: Iterator[yaml.Event], depth: int) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
-        line = event.start_mark.line + 1
+        line = _line(event)
         if not isinstance(event, yaml.ScalarEvent) or event.value == "<<":
             raise ValueError(f"line {line}: a key is a plain string")
         if event.value in mapping:
             raise ValueError(f"line {line}: the key {event.value} stands twice")
         mapping[event.value] = _node(next(events), events, depth=depth + 1)
     return mapping
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
 
 
 def _scalar(event: yaml.ScalarEvent, line: int) -> str | int | bool:

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A submission measured against its contract; this file is about judging every record in constant memory.
+
+1. The media type says records or a nil return.
+2. One walk over the lines: leaf hash, canonical form, schema, rules. A line that fails gets a second look.
+3. A second walk where the contract compares parts with totals.
+4. The lines are those that the sender counted and hashed.
+5. The contract says how many refused records it bears.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from gateway.contracting.contract import Contract
+from gateway.contracting.examine import Examiner, refuse_another
+from gateway.contracting.rows import row_maker
+from gateway.contracting.rules import NotAsAgreed, compile_checks
+from gateway.contracting.schema import MONTH_PATTERN
+from gateway.contracting.totals import CellsOnce, Totals
+from gateway.errors import BodyTooLarge, ContractViolated, MediaTypeUnsupported, RecordsRootMismatch, RequestMalformed
+from gateway.trip import RecordChunk, RecordLines, RefusedRecord, Row, TableShape, ValidSubmission, VerifiedEnvelope
+from gateway.wire.canonical import parse_canonical
+from gateway.wire.merkle import RunningRoot
+
+RECORDS_MEDIA_TYPE = "application/x-ndjson"
+NIL_MEDIA_TYPE = "application/vnd.gateway.nil+json"
+RECORDS_MAX = 1_000_000
+CHUNK_RECORDS_MAX = 5_000
+ERRORS_REPORTED_MAX = 100
+# A contract that bears no refusal still gets a useful report, at a bounded price (a second look costs 0.1 ms).
+REFUSED_EXAMINED_MIN = 1_000
+NIL_BYTES_MAX = 1_024
+_FIRST_MONTH = "1990-01"
+_MONTH = re.compile(MONTH_PATTERN)
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+
+
+def judge(envelope: VerifiedEnvelope, contract: Contract, *, at: datetime, sandbox: bool) -> ValidSubmission:
+    """Return the submission with every record judged.
+
+    Raises:
+        MediaTypeUnsupported: when the body is neither records nor a nil return.
+        RequestMalformed: when there are no records, or the nil return names no period.
+        BodyTooLarge: when there are more records than a submission may have.
+        ForbiddenField: when a record carries what must never arrive.
+        WrongProvider: when a record speaks for another provider or country.
+        RecordsRootMismatch: when the lines are not those that were counted and hashed.
+        ContractViolated: when more records break the contract than it bears.
+    """
+    media_type = envelope.media_type.partition(";")[0].strip().lower()
+    if media_type == NIL_MEDIA_TYPE:  # (1)
+        return _nil_return(envelope, contract, at)
+    if media_type != RECORDS_MEDIA_TYPE:
+        raise MediaTypeUnsupported(supported=f"{RECORDS_MEDIA_TYPE}, {NIL_MEDIA_TYPE}")
+    return _Bench(envelope, contract, at=at, sandbox=sandbox).judged()
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadAgain:
+    """The valid records of a body, read again from its lines; a short body's are kept from the first walk."""
+
+    lines: RecordLines
+    refused: frozenset[int]
+    shape: TableShape
+    kept: RecordChunk | None
+
+    def __iter__(self) -> Iterator[RecordChunk]:
+        """Yield the records in chunks, in the order sent."""
+        if self.kept is not None:
+            if self.kept.lines:
+                yield self.kept
+            return
+        to_row, loads = row_maker(self.shape), orjson.loads
+        chunk = _Chunk()
+        for number, line in enumerate(self.lines, 1):
+            if number in self.refused:
+                continue
+            chunk.add(number, to_row(loads(line)), sha256(b"\x00" + line).digest())
+            if len(chunk.numbers) == CHUNK_RECORDS_MAX:
+                yield chunk.finished()
+                chunk = _Chunk()
+        if chunk.numbers:
+            yield chunk.finished()
+
+
+class _Chunk:
+    """Records on their way into a `RecordChunk`."""
+
+    __slots__ = ("hashes", "numbers", "rows")
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.rows: list[Row] = []
+        self.hashes: list[bytes] = []
+
+    def add(self, number: int, row: Row, leaf_hash: bytes) -> None:
+        self.numbers.append(number)
+        self.rows.append(row)
+        self.hashes.append(leaf_hash)
+
+    def finished(self, without: frozenset[int] = frozenset()) -> RecordChunk:
+        if not without:
+            return RecordChunk(self.numbers, self.rows, self.hashes)
+        kept = [index for index, number in enumerate(self.numbers) if number not in without]
+        return RecordChunk(
+            [self.numbers[index] for index in kept],
+            [self.rows[index] for index in kept],
+            [self.hashes[index] for index in kept],
+        )
+
+
+class _Bench:
+    """One submission on the bench: what the walks over its lines count and find."""
+
+    def __init__(self, envelope: VerifiedEnvelope, contract: Contract, *, at: datetime, sandbox: bool) -> None:
+        self.envelope = envelope
+        self.contract = contract
+        checks = compile_checks(contract, at=at)
+        self.checks = tuple(entry.check for entry in checks if entry.severity != "warn")
+        self.warnings = tuple(entry for entry in checks if entry.severity == "warn")
+        self.validator = contract.sandbox_validator if sandbox else contract.validator
+        self.examiner = Examiner(contract, self.validator, checks, envelope.partner)
+        self.once = [CellsOnce(rule, contract) for rule in contract.rules if rule.kind == "unique"]
+        kinds = {"total_not_below_part", "control_total"}
+        self.totals = [Totals(rule, contract) for rule in contract.rules if rule.kind in kinds]
+        self.to_row = row_maker(contract.shape)
+        self.root = RunningRoot()
+        self.received = 0
+        self.refused: dict[int, RefusedRecord] = {}
+        self.errors: list[RefusedRecord] = []
+        self.counts: Counter[str] = Counter()
+        self.flags: Counter[str] = Counter()
+        self.chunk: _Chunk | None = _Chunk()
+        self.examined_max = max(REFUSED_EXAMINED_MIN, contract.acceptance.refused_max(RECORDS_MAX))
+
+    def judged(self) -> ValidSubmission:
+        self._walk(self.envelope.lines)  # (2)
+        if self.received == 0:
+            raise RequestMalformed(what=f"no records; to say so send {NIL_MEDIA_TYPE}")
+        refused_max = self.contract.acceptance.refused_max(self.received)
+        if self.totals and len(self.refused) <= refused_max:  # (3)
+            self._compare(self.envelope.lines)
+        root = self.root.root()
+        claimed = self.envelope.claimed_records
+        if claimed is not None and (claimed.count, claimed.root) != (self.received, root):  # (4)
+            raise RecordsRootMismatch
+        if len(self.refused) > refused_max or len(self.refused) == self.received:  # (5)
+            raise self._violated()
+        partner, numbers = self.envelope.partner, frozenset(self.refused)
+        kept = self.chunk.finished(numbers) if self.chunk is not None else None
+        return ValidSubmission(
+            envelope=self.envelope,
+            contract=self.contract.ref,
+            shape=self.contract.shape,
+            received_count=self.received,
+            root=root,
+            refused=tuple(self.refused.values()),
+            refused_max=refused_max,
+            records=_ReadAgain(self.envelope.lines, numbers, self.contract.shape, kept),
+            countries=frozenset({partner.country}),
+            providers=frozenset({partner.id}),
+            flags=dict(self.flags),
+        )
+
+    def _walk(self, lines: Iterable[bytes]) -> None:
+        append = self.root.append
+        partner_id, country = self.envelope.partner.id, self.envelope.partner.country
+        provider_field, country_field = self.contract.provider_field, self.contract.country_field
+        number = 0
+        for number, line in enumerate(lines, 1):
+            leaf_hash = sha256(b"\x00" + line).digest()
+            append(leaf_hash)
+            try:
+                record = self._record(line)
+                if record[provider_field] != partner_id or record[country_field] != country:
+                    refuse_another(number, record[provider_field], record[country_field], self.envelope.partner)
+                for rule in self.once:
+                    rule.notice(record)
+            except _SecondLook:
+                self._refuse(number, self.examiner.examine(number, line), count=number)
+                continue
+            except NotAsAgreed as problem:
+                self._refuse(number, (self._refused(number, record, problem, leaf_hash),), count=number)
+                continue
+            self._keep(number, record, leaf_hash)
+            if number > RECORDS_MAX:
+                raise BodyTooLarge(limit=RECORDS_MAX, what="records")
+        self.received = number
+
+    def _keep(self, number: int, record: dict[str, Any], leaf_hash: bytes) -> None:
+        """Take note of a good record: for totals, for warnings, and as a row while there are few."""
+        for totals in self.totals:
+            totals.notice(record)
+        if self.warnings:
+            self._warn(record)
+        if self.chunk is not None:
+            self.chunk.add(number, self.to_row(record), leaf_hash)
+            if len(self.chunk.numbers) > CHUNK_RECORDS_MAX:
+                self.chunk = None
+
+    def _record(self, line: bytes) -> dict[str, Any]:
+        """Return the record of a line that is right in every way, or ask for a second look."""
+        try:
+            record: dict[str, Any] = orjson.loads(line)
+            canonical = orjson.dumps(record, option=_CANONICAL)
+            if canonical != line or not self.validator.is_valid(record):
+                raise _SecondLook
+            for check in self.checks:
+                check(record)
+        except (ValueError, TypeError, NotAsAgreed) as error:
+            raise _SecondLook from error
+        return record
+
+    def _warn(self, record: Mapping[str, Any]) -> None:
+        for entry in self.warnings:
+            try:
+                entry.check(record)
+            except NotAsAgreed as problem:
+                self.flags[problem.code] += 1
+
+    def _compare(self, lines: Iterable[bytes]) -> None:
+        for number, line in enumerate(lines, 1):
+            if number in self.refused:
+                continue
+            record = orjson.loads(line)
+            for totals in self.totals:
+                try:
+                    totals.compare(record)
+                except NotAsAgreed as problem:
+                    leaf_hash = sha256(b"\x00" + line).digest()
+                    self._refuse(number, (self._refused(number, record, problem, leaf_hash),), count=self.received)
+        for totals in self.totals:
+            if totals.rule.kind == "control_total" and (differing := totals.differing()):
+                self.flags[f"rule:{totals.rule.id}"] += differing
+
+    def _refused(self, number: int, record: Mapping[str, Any], problem: NotAsAgreed, leaf_hash: bytes) -> RefusedRecord:
+        record_id = record[self.contract.shape.id_column]
+        return RefusedRecord(
+            number, record_id, problem.pointer, problem.code, leaf_hash, problem.text.en, problem.text.es
+        )
+
+    def _refuse(self, number: int, found: tuple[RefusedRecord, ...], *, count: int) -> None:
+        self.refused.setdefault(number, found[0])
+        self.errors.extend(found[: ERRORS_REPORTED_MAX - len(self.errors)])
+        self.counts.update(str(entry.code) for entry in found)
+        if len(self.refused) > self.examined_max:
+            self.received = count
+            raise self._violated()
+
+    def _violated(self) -> ContractViolated:
+        errors = [
+            {
+                "line": entry.line,
+                **({"record_id": entry.record_id} if entry.record_id else {}),
+                "pointer": entry.pointer,
+                "code": str(entry.code),
+                "detail": entry.en,
+                "detail_es": entry.es,
+            }
+            for entry in self.errors
+        ]
+        return ContractViolated(
+            refused=len(self.refused),
+            received=self.received,
+            extra={"errors": errors, "counts": dict(self.counts.most_common())},
+        )
+
+
+class _SecondLook(Exception):
+    """A line did not pass at once."""
+
+
+def _nil_return(envelope: VerifiedEnvelope, contract: Contract, at: datetime) -> ValidSubmission:
+    root = RunningRoot().root()
+    period = _nil_period(envelope.lines)
+    if not _FIRST_MONTH <= period <= at.strftime("%Y-%m"):
+        raise RequestMalformed(what="the period of a nil return is a month from 1990-01 until now")
+    if envelope.claimed_records is not None and envelope.claimed_records.count != 0:
+        raise RecordsRootMismatch
+    return ValidSubmission(
+        envelope=envelope,
+        contract=contract.ref,
+        shape=contract.shape,
+        received_count=0,
+        root=root,
+        refused=(),
+        refused_max=0,
+        records=_ReadAgain(envelope.lines, frozenset(), contract.shape, RecordChunk((), (), ())),
+        countries=frozenset({envelope.partner.country}),
+        providers=frozenset({envelope.partner.id}),
+        nil_period=period,
+    )
+
+
+def _nil_period(lines: Iterable[bytes]) -> str:
+    what = 'a nil return is one line, {"period":"2026-10"}'
+    walk = iter(lines)
+    line = next(walk, b"")
+    if len(line) > NIL_BYTES_MAX or next(walk, None) is not None:
+        raise RequestMalformed(what=what)
+    try:
+        document = parse_canonical(line)
+    except ValueError as error:
+        raise RequestMalformed(what=what) from error
+    period = document.get("period") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(period, str) or not _MONTH.match(period):
+        raise RequestMalformed(what=what)
+    return period
