@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, insert, select, tuple_, update
 from sqlalchemy import Row as SqlRow
 
 from gateway.errors import Fault
@@ -197,11 +197,6 @@ def get_tile(tx: Tx, *, level: int, index: int) -> bytes:
     return bytes(found)
 
 
-def count_tiles(tx: Tx) -> int:
-    """Return how many full tiles there are."""
-    return int(tx.connection.execute(select(func.count()).select_from(tables.tile)).scalar_one())
-
-
 def leaves(tx: Tx, start: int, end: int) -> list[Leaf]:
     """Return the leaves with `start <= leaf_index < end`, in order."""
     leaf = tables.leaf
@@ -257,12 +252,6 @@ def get_event(tx: Tx, event_id: str) -> StoredEvent | None:
     return None if row is None else _stored(row)
 
 
-def events_after(tx: Tx, after: str, limit: int) -> list[StoredEvent]:
-    """Return events in the order of their ids, whoever they concern; for checks, never for a reader."""
-    query = select(*_EVENT_COLUMNS).where(tables.event.c.id > after).order_by(tables.event.c.id).limit(limit)
-    return [_stored(row) for row in tx.connection.execute(query)]
-
-
 def audience_of(tx: Tx, event_id: str) -> frozenset[str]:
     """Return the countries whose officers may see an event."""
     audience = tables.event_audience
@@ -271,20 +260,22 @@ def audience_of(tx: Tx, event_id: str) -> frozenset[str]:
 
 
 def list_events(
-    tx: Tx, country: str, *, before: str = "", limit: int = EVENTS_PAGE_MAX, filters: EventFilter | None = None
+    tx: Tx, country: str, *, after: str = "", limit: int = EVENTS_PAGE_MAX, filters: EventFilter | None = None
 ) -> list[StoredEvent]:
-    """Return events that a country's officers may see, the newest first; `before` is the last id of the page before."""
+    """Return events that a country's officers may see, oldest first: those behind `after`, else the newest ones."""
     audience, event = tables.event_audience, tables.event
     # The audience joins first: what another country has does not even cost a read.
     query = (
         select(*_EVENT_COLUMNS)
         .join(audience, audience.c.event_id == event.c.id)
         .where(audience.c.country == country, *_conditions(filters or EventFilter()))
+        .limit(min(limit, EVENTS_PAGE_MAX))
     )
-    if before:
-        query = query.where(audience.c.event_id < before)
-    query = query.order_by(audience.c.event_id.desc()).limit(min(limit, EVENTS_PAGE_MAX))
-    return [_stored(row) for row in tx.connection.execute(query)]
+    if after:
+        query = query.where(audience.c.event_id > after).order_by(audience.c.event_id)
+        return [_stored(row) for row in tx.connection.execute(query)]
+    newest = [_stored(row) for row in tx.connection.execute(query.order_by(audience.c.event_id.desc()))]
+    return newest[::-1]
 
 
 def get_visible_event(tx: Tx, country: str, event_id: str) -> StoredEvent | None:

@@ -44,11 +44,15 @@ KEEPING = (
 
 
 class TableMaker(Protocol):
-    """The two things of Alembic's `op` that a product table needs."""
+    """What a product table needs of Alembic's `op`."""
 
     def create_table(self, table_name: str, *columns: Any, **options: Any) -> Any: ...
 
     def create_index(self, index_name: str | None, table_name: str, columns: Any, **options: Any) -> Any: ...
+
+    def execute(self, sqltext: str) -> Any: ...
+
+    def get_bind(self) -> Any: ...
 
 
 @cache
@@ -67,6 +71,9 @@ def create_product_table(op: TableMaker, shape: TableShape) -> None:
     op.create_table(shape.table_name, *_columns(shape), **_options(shape))
     for name, columns, options in _indexes(shape):
         op.create_index(name, shape.table_name, list(columns), **options)
+    if op.get_bind().dialect.name == "postgresql":
+        for statement in _without_statistics(shape, shape.table_name):
+            op.execute(statement)
 
 
 def ensure_months(tx: Tx, shape: TableShape, months: frozenset[int]) -> None:
@@ -91,6 +98,8 @@ def ensure_months(tx: Tx, shape: TableShape, months: frozenset[int]) -> None:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (name,))
             if connection.exec_driver_sql("SELECT to_regclass(%s)", (name,)).scalar_one() is None:
                 connection.exec_driver_sql(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+                for statement in _without_statistics(shape, name):
+                    connection.exec_driver_sql(statement)
                 connection.exec_driver_sql(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES IN ({month})")
 
 
@@ -129,6 +138,12 @@ def _indexes(shape: TableShape) -> list[tuple[str, tuple[str, ...], dict[str, An
         options = {"postgresql_using": "brin"}
         indexes.append((f"{shape.table_name}_retention", (shape.retention_column,), options))
     return indexes
+
+
+def _without_statistics(shape: TableShape, table: str) -> list[str]:
+    # The planner's histograms would copy record ids into a catalogue that retention does not reach.
+    columns = {shape.id_column, "superseded_by"} | ({"supersedes"} & set(shape.column_names))
+    return [f'ALTER TABLE {table} ALTER COLUMN "{name}" SET STATISTICS 0' for name in sorted(columns)]
 
 
 def _live() -> Any:

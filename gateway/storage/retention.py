@@ -8,17 +8,20 @@ A crash between the deletion and `Storage.vacuum` leaves the bytes until the job
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, tuple_
 
 from gateway.storage.engine import Tx
 from gateway.storage.products import is_partitioned, product_table
-from gateway.storage.tables import tombstone
+from gateway.storage.tables import refused_record, tombstone
 from gateway.trip import TableShape
 
 BATCH_ROWS_MAX = 5000
+KEYS_PER_STATEMENT = 500
+KEYS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,17 @@ def due_records(tx: Tx, shape: TableShape, *, day: str) -> list[DueRecords]:
     return [DueRecords(row[0], int(row[1])) for row in tx.connection.execute(grouped)]
 
 
-def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str, at: datetime, event_id: str) -> int:
-    """Turn at most `BATCH_ROWS_MAX` of a partner's due records into tombstones under one event; return how many."""
+@dataclass(frozen=True, slots=True)
+class DeletedRecord:
+    """What is left of a record between its deletion and its tombstone."""
+
+    submission_id: str
+    line: int
+    leaf_hash: bytes
+
+
+def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str) -> list[DeletedRecord]:
+    """Delete at most `BATCH_ROWS_MAX` of a partner's due records; the caller buries them in the same transaction."""
     assert shape.retention_column is not None, "this product keeps its records"
     table = product_table(shape)
     identifier = table.c[shape.id_column]
@@ -52,26 +64,19 @@ def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str, at: date
         .with_for_update()
     )
     found = tx.connection.execute(due).all()
-    if not found:
-        return 0
-    stones = [
-        {
-            "partner_id": partner_id,
-            "submission_id": row[2],
-            "line": row[3],
-            "product": shape.table_name,
-            "leaf_hash": row[4],
-            "deleted_at": at,
-            "event_id": event_id,
-        }
-        for row in found
-    ]
-    tx.connection.execute(insert(tombstone), stones)
-    for start in range(0, len(found), 500):
-        keys = [(row[0], row[1]) for row in found[start : start + 500]]
+    for start in range(0, len(found), KEYS_PER_STATEMENT):
+        keys = [(row[0], row[1]) for row in found[start : start + KEYS_PER_STATEMENT]]
         where = (table.c.partner_id == partner_id) & tuple_(table.c.month, identifier).in_(keys)
         tx.connection.execute(delete(table).where(where))
-    return len(found)
+    return [DeletedRecord(row[2], row[3], row[4]) for row in found]
+
+
+def bury(
+    tx: Tx, shape: TableShape, deleted: Sequence[DeletedRecord], *, partner_id: str, at: datetime, event_id: str
+) -> None:
+    """Insert the tombstones of deleted records, under the event that tells of the deletion."""
+    of = {"partner_id": partner_id, "product": shape.table_name, "deleted_at": at, "event_id": event_id}
+    tx.connection.execute(insert(tombstone), [asdict(record) | of for record in deleted])
 
 
 def tables_to_vacuum(tx: Tx, shape: TableShape) -> list[str]:
@@ -80,5 +85,5 @@ def tables_to_vacuum(tx: Tx, shape: TableShape) -> list[str]:
         parts = tx.connection.exec_driver_sql(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", (shape.table_name,)
         )
-        return sorted(row[0] for row in parts)
-    return [shape.table_name]
+        return [refused_record.name, *sorted(row[0] for row in parts)]
+    return [refused_record.name, shape.table_name]

@@ -98,8 +98,7 @@ def holdings(tx: Tx, shapes: tuple[TableShape, ...]) -> list[Holding]:
     for table, column in dated:
         count, since = tx.connection.execute(select(func.count(), func.min(table.c[column]))).one()
         found.append(Holding(table.name, int(count), since.date().isoformat() if isinstance(since, datetime) else None))
-    for table in (tables.refused_record, tables.officer):
-        found.append(
-            Holding(table.name, int(tx.connection.execute(select(func.count()).select_from(table)).scalar_one()), None)
-        )
+    for undated in (tables.refused_record, tables.officer):
+        count = tx.connection.execute(select(func.count()).select_from(undated)).scalar_one()
+        found.append(Holding(undated.name, int(count), None))
     return found

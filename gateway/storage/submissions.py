@@ -76,7 +76,7 @@ def forget_nonces(tx: Tx, *, before: datetime) -> int:
     return tx.connection.execute(delete(nonce).where(nonce.c.expires_at < before)).rowcount
 
 
-def insert_submission(
+def insert_submission(  # noqa: PLR0913 - each is one fact that only the transaction knows
     tx: Tx,
     valid: ValidSubmission,
     permit: Permit,

@@ -27,11 +27,11 @@ FLOW = TableShape(
     product="flow",
     major=1,
     columns=_fields(
-        "record_id:uuid! action:code supersedes:uuid provider:code! period:month! reporting_country:code! "
-        "counterpart_country:code! direction:code! flow_type:code! unit:code! citizenship:code! sex:code! "
-        "age_group:code! accompaniment:code! place_scheme:code! place_code:string! legal_basis:code! "
-        "count:integer status:code! confidentiality:code! rounding_base:integer! definition_id:string! "
-        "vintage:date! embargo_until:datetime note:string "
+        "record_id:uuid! provider:string! period:month! reporting_country:code! counterpart_country:code! "
+        "direction:code! flow_type:code! unit:code! citizenship:code! sex:code! age_group:code! "
+        "accompaniment:code! place_scheme:code! place_code:string! legal_basis:code! status:code! "
+        "confidentiality:code! rounding_base:integer! definition_id:code! vintage:date! count:integer "
+        "action:code supersedes:uuid embargo_until:date note:string "
     ),
     id_column="record_id",
     natural_key=(
@@ -60,17 +60,23 @@ BORDER_EVENT = TableShape(
     product="border-event",
     major=1,
     columns=_fields(
-        "event_id:uuid! action:code supersedes:uuid provider:code! provider_system:string! event_type:code! "
-        "occurred_on:date! occurred_hour:integer tz:string! reported_at:datetime! reporting_country:code! "
-        "counterpart_country:code! border_segment:code! place_scheme:code! place_code:string! direction:code! "
-        "transport_mode:code person_count:integer! group_kind:code minors:integer! "
-        "minors_unaccompanied:integer citizenship:code! sex:code age_band:code legal_basis:code! outcome:code "
-        "retention_until:date! purpose:code! "
+        "event_id:uuid! provider:string! provider_system:string! event_type:code! occurred_on:date! tz:code! "
+        "reported_at:datetime! reporting_country:code! counterpart_country:code! border_segment:code! "
+        "place_scheme:code! place_code:string! direction:code! person_count:integer! minors:integer! "
+        "citizenship:code! legal_basis:code! retention_until:date! purpose:code! occurred_hour:integer "
+        "transport_mode:code group_kind:code minors_unaccompanied:integer sex:code age_band:code outcome:code "
+        "action:code supersedes:uuid "
     ),
     id_column="event_id",
     natural_key=(),
     retention_column="retention_until",
-    cubes=(CubeShape("by_type", ("month(occurred_on)", "event_type", "border_segment"), ("person_count", "minors")),),
+    cubes=(
+        CubeShape(
+            name="monthly",
+            dimensions=("month(occurred_on)", "event_type", "border_segment", "citizenship"),
+            sums=("person_count",),
+        ),
+    ),
     units=(),
     period_column="occurred_on",
     measure="person_count",
