@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from gateway.aggregates.desk import AggregatesDesk
 from gateway.api.limits import Bursts, RateLimit
 from gateway.api.peer import PeerMode
 from gateway.auditlog.keeper import LogKeeper
@@ -20,6 +21,7 @@ class Desk:
     """The parts of the edge. `answer_keys` are public JWKs, the signer's own among them; `log_policy` is served."""
 
     intake: IntakeDesk
+    aggregates: AggregatesDesk
     keeper: LogKeeper
     answer_signer: Signer
     answer_keys: tuple[dict[str, str], ...]

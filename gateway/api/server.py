@@ -111,7 +111,9 @@ class GatewayProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > self._bounds.discard_bytes_max:
-                self.transport.close()
+                # A polite end would go on reading until the peer agrees to it; the answer left long ago.
+                self.transport.abort()
+                return
         super().on_body(body)
 
     def on_message_complete(self) -> None:

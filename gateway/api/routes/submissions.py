@@ -19,10 +19,11 @@ from gateway.api.reading import localized, reads
 from gateway.api.requests import signed_request
 from gateway.api.visit import Visit, partner_of, visit_of
 from gateway.auditlog.receipts import ReceiptPending, receipt_of
+from gateway.contracting.report import error_of
 from gateway.errors import NotFound
 from gateway.identifiers import is_id
 from gateway.intake.accept import accept
-from gateway.intake.answer import answer_of, error_of
+from gateway.intake.answer import answer_of
 from gateway.intake.desk import Accepted
 from gateway.intake.dry_run import dry_run
 from gateway.storage import submissions
