@@ -64,7 +64,7 @@ def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
 
 def _negotiated(accept: str) -> str:
     """Return the media type of the answer; there is one form, under two names."""
-    offered = [part.split(";q=")[0].replace(" ", "").lower() for part in accept.split(",")]
+    offered = [part.partition(";q=")[0] for part in accept.replace(" ", "").lower().split(",")]
     for kind in offered:
         if kind in {sdmx_csv.MEDIA_TYPE, sdmx_csv.MEDIA_TYPE.split(";")[0]}:
             return sdmx_csv.MEDIA_TYPE
