@@ -380,7 +380,7 @@ class RecordsDeleted(AuditEvent):
     product: str
     before: str
     deleted_count: int
-    deleted_root: str
+    deleted_root: str | None = None
     source: str = OPERATOR
 
 

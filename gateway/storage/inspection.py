@@ -7,9 +7,8 @@ one moment even while the gateway goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -66,16 +65,6 @@ class RecordState:
     accepted: bool
     row: Row | None = None
     shape: TableShape | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """How many rows of one table may hold personal data, and since when the oldest is there."""
-
-    table: str
-    what: str
-    count: int
-    oldest: str | None
 
 
 def stream_events(tx: Tx) -> Iterator[PlacedEvent]:
@@ -160,24 +149,6 @@ def broken_corrections(tx: Tx, shape: TableShape) -> Iterator[str]:
     query = select(old.c[identifier]).outerjoin(new, same).where(old.c.superseded_by.is_not(None), wrong)
     for row in _stream(tx, query):
         yield str(row[0])
-
-
-def count_rows(tx: Tx, places: Mapping[str, tuple[str, str]], shapes: tuple[TableShape, ...]) -> list[Inventory]:
-    """Return count and oldest date of some tables (`places`: table name to its date column and what it holds)."""
-    found: list[Inventory] = []
-    for name, (column, what) in places.items():
-        table = tables.METADATA.tables[name]
-        found.append(_inventory(tx, table, table.c[column], what))
-    for shape in shapes:
-        table = product_table(shape)
-        found.append(_inventory(tx, table, table.c.accepted_at, f"records of {shape.product}"))
-    return found
-
-
-def _inventory(tx: Tx, table: Any, column: Any, what: str) -> Inventory:
-    count, oldest = tx.connection.execute(select(func.count(), func.min(column)).select_from(table)).one()
-    at = oldest.isoformat() if isinstance(oldest, datetime) else oldest
-    return Inventory(table=table.name, what=what, count=int(count), oldest=None if at is None else str(at)[:10])
 
 
 def _stream_lines(tx: Tx, table: Any, *, accepted: bool) -> Iterator[RecordState]:
