@@ -13,6 +13,8 @@ from functools import partial
 import anyio
 import structlog
 
+from gateway.aggregates.dataflow import flow_dataflow
+from gateway.aggregates.desk import AggregatesDesk
 from gateway.api.application import create_application
 from gateway.api.desk import Desk
 from gateway.api.limits import RateLimit
@@ -35,11 +37,12 @@ from gateway.settings import Settings
 from gateway.signing.envelope import BodyLimits
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
-from gateway.wire.keys import FileSigner, public_of_der
+from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.policy_file import parse_policy
 
 BURSTS_SECONDS = 10
 RETRY_JOB_SECONDS = 300
+FLOW = "flow"
 
 log = structlog.get_logger()
 
@@ -101,9 +104,10 @@ def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Des
     signer = FileSigner.load(settings.answer_key)
     return Desk(
         intake=intake,
+        aggregates=_aggregates(intake),
         keeper=keeper,
         answer_signer=signer,
-        answer_keys=({**public_of_der(signer.public_der).jwk, "kid": signer.keyid},),
+        answer_keys=(published_jwk(signer),),
         log_policy=parse_policy(settings.log_policy.read_text(encoding="utf-8")),
         public_origin=settings.public_origin,
         peer_mode=settings.peer_mode,
@@ -114,6 +118,11 @@ def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Des
         submitting=anyio.CapacityLimiter(settings.worker_threads),
         reading=anyio.CapacityLimiter(settings.worker_threads),
     )
+
+
+def _aggregates(intake: IntakeDesk) -> AggregatesDesk:
+    shape = next(shape for shape in intake.contracts.shapes if shape.product == FLOW)
+    return AggregatesDesk(clock=intake.clock, storage=intake.storage, policy=intake.policy, flow=flow_dataflow(shape))
 
 
 def serve(settings: Settings) -> None:
@@ -194,13 +203,7 @@ async def _retention(gateway: Gateway) -> None:
     clock = gateway.desk.intake.clock
     while True:
         try:
-            deleted = await asyncio.to_thread(
-                delete_expired,
-                gateway.storage,
-                gateway.contracts.shapes,
-                at=clock.now(),
-                parties=gateway.settings.parties,
-            )
+            deleted = await asyncio.to_thread(delete_expired, gateway.storage, gateway.contracts.shapes, clock=clock)
             log.info("retention done", deleted=deleted)
             gateway.keeper.wake()
             await asyncio.sleep(_seconds_until(gateway.settings.retention_hour, clock.now()))

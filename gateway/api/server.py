@@ -22,7 +22,7 @@ from typing import Any
 import httptools
 import structlog
 import uvicorn
-from uvicorn._types import ASGI3Application
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -265,7 +265,7 @@ class GatewayServer(uvicorn.Server):
 
     def __init__(
         self,
-        app: ASGI3Application,
+        app: ASGIApp,
         port: socket.socket,
         *,
         tls: TlsKeeper | None,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -22,6 +22,7 @@ import orjson
 
 from gateway.contracting.contract import Contract
 from gateway.contracting.examine import Examiner, refuse_another
+from gateway.contracting.report import REFUSED_INLINE_MAX, violated
 from gateway.contracting.rows import row_maker
 from gateway.contracting.rules import NotAsAgreed, compile_checks
 from gateway.contracting.schema import MONTH_PATTERN
@@ -35,7 +36,6 @@ RECORDS_MEDIA_TYPE = "application/x-ndjson"
 NIL_MEDIA_TYPE = "application/vnd.gateway.nil+json"
 RECORDS_MAX = 1_000_000
 CHUNK_RECORDS_MAX = 5_000
-ERRORS_REPORTED_MAX = 100
 # A contract that bears no refusal still gets a useful report, at a bounded price (a second look costs 0.1 ms).
 REFUSED_EXAMINED_MIN = 1_000
 NIL_BYTES_MAX = 1_024
@@ -125,10 +125,10 @@ class _Bench:
         self.envelope = envelope
         self.contract = contract
         checks = compile_checks(contract, at=at)
-        self.checks = tuple(entry.check for entry in checks if entry.severity != "warn")
         self.warnings = tuple(entry for entry in checks if entry.severity == "warn")
-        self.validator = contract.sandbox_validator if sandbox else contract.validator
-        self.examiner = Examiner(contract, self.validator, checks, envelope.partner)
+        validator = contract.sandbox_validator if sandbox else contract.validator
+        self.look = _first_look(validator.is_valid, tuple(entry.check for entry in checks if entry.severity != "warn"))
+        self.examiner = Examiner(contract, validator, checks, envelope.partner)
         self.once = [CellsOnce(rule, contract) for rule in contract.rules if rule.kind == "unique"]
         kinds = {"total_not_below_part", "control_total"}
         self.totals = [Totals(rule, contract) for rule in contract.rules if rule.kind in kinds]
@@ -172,7 +172,7 @@ class _Bench:
         )
 
     def _walk(self, lines: Iterable[bytes]) -> None:
-        append = self.root.append
+        append, look = self.root.append, self.look
         partner_id, country = self.envelope.partner.id, self.envelope.partner.country
         provider_field, country_field = self.contract.provider_field, self.contract.country_field
         number = 0
@@ -180,7 +180,7 @@ class _Bench:
             leaf_hash = sha256(b"\x00" + line).digest()
             append(leaf_hash)
             try:
-                record = self._record(line)
+                record = look(line)
                 if record[provider_field] != partner_id or record[country_field] != country:
                     refuse_another(number, record[provider_field], record[country_field], self.envelope.partner)
                 for rule in self.once:
@@ -206,19 +206,6 @@ class _Bench:
             self.chunk.add(number, self.to_row(record), leaf_hash)
             if len(self.chunk.numbers) > CHUNK_RECORDS_MAX:
                 self.chunk = None
-
-    def _record(self, line: bytes) -> dict[str, Any]:
-        """Return the record of a line that is right in every way, or ask for a second look."""
-        try:
-            record: dict[str, Any] = orjson.loads(line)
-            canonical = orjson.dumps(record, option=_CANONICAL)
-            if canonical != line or not self.validator.is_valid(record):
-                raise _SecondLook
-            for check in self.checks:
-                check(record)
-        except (ValueError, TypeError, NotAsAgreed) as error:
-            raise _SecondLook from error
-        return record
 
     def _warn(self, record: Mapping[str, Any]) -> None:
         for entry in self.warnings:
@@ -250,29 +237,34 @@ class _Bench:
 
     def _refuse(self, number: int, found: tuple[RefusedRecord, ...], *, count: int) -> None:
         self.refused.setdefault(number, found[0])
-        self.errors.extend(found[: ERRORS_REPORTED_MAX - len(self.errors)])
+        self.errors.extend(found[: REFUSED_INLINE_MAX - len(self.errors)])
         self.counts.update(str(entry.code) for entry in found)
         if len(self.refused) > self.examined_max:
             self.received = count
             raise self._violated()
 
     def _violated(self) -> ContractViolated:
-        errors = [
-            {
-                "line": entry.line,
-                **({"record_id": entry.record_id} if entry.record_id else {}),
-                "pointer": entry.pointer,
-                "code": str(entry.code),
-                "detail": entry.en,
-                "detail_es": entry.es,
-            }
-            for entry in self.errors
-        ]
-        return ContractViolated(
-            refused=len(self.refused),
-            received=self.received,
-            extra={"errors": errors, "counts": dict(self.counts.most_common())},
-        )
+        return violated(self.errors, received_count=self.received, refused_count=len(self.refused), counts=self.counts)
+
+
+def _first_look(
+    is_valid: Callable[[object], bool], checks: tuple[Callable[[Mapping[str, Any]], None], ...]
+) -> Callable[[bytes], dict[str, Any]]:
+    """Return a function from a line to its record, right in every way, that asks for a second look otherwise."""
+    loads, dumps = orjson.loads, orjson.dumps
+
+    def look(line: bytes) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = loads(line)
+            if dumps(record, None, _CANONICAL) != line or not is_valid(record):
+                raise _SecondLook
+            for check in checks:
+                check(record)
+        except (ValueError, TypeError, NotAsAgreed) as error:
+            raise _SecondLook from error
+        return record
+
+    return look
 
 
 class _SecondLook(Exception):

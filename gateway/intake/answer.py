@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.clock import format_instant
+from gateway.contracting.report import error_of
 from gateway.storage.submissions import StoredSubmission
 from gateway.trip import RefusedRecord
 from gateway.wire.canonical import JSON
@@ -31,16 +32,4 @@ def answer_of(stored: StoredSubmission, refused: Sequence[RefusedRecord]) -> dic
         "decision": {"policies": list(stored.policies), "policy_set": stored.policy_set_digest},
         "received_at": format_instant(stored.received_at),
         **({"nil_period": stored.nil_period} if stored.nil_period else {}),
-    }
-
-
-def error_of(record: RefusedRecord) -> dict[str, JSON]:
-    """Return one refused record as reports show it; the submitted value is never in it."""
-    identified: dict[str, JSON] = {"record_id": record.record_id} if record.record_id else {}
-    return {
-        "line": record.line,
-        **identified,
-        "pointer": record.pointer,
-        "code": record.code,
-        "detail": {"en": record.en, "es": record.es},
     }

@@ -6,7 +6,7 @@ from __future__ import annotations
 from gateway.auditlog.event_kinds import SubmissionValidated
 from gateway.auditlog.events import record_event
 from gateway.contracting.judge import judge
-from gateway.contracting.report import error_of
+from gateway.contracting.report import REFUSED_INLINE_MAX, error_of
 from gateway.identity.identify import identify_partner
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.refuse import refusals_recorded
@@ -17,8 +17,6 @@ from gateway.storage.engine import Tx
 from gateway.trip import Permit, SignedRequest, ValidSubmission
 from gateway.wire.canonical import JSON
 from gateway.wire.digests import b64
-
-ERRORS_INLINE_MAX = 100
 
 
 def dry_run(desk: IntakeDesk, request: SignedRequest, *, product: str, version: str) -> dict[str, JSON]:
@@ -43,7 +41,7 @@ def dry_run(desk: IntakeDesk, request: SignedRequest, *, product: str, version: 
         "contract": {"product": product, "version": version, "digest": submission.contract.digest},
         "records": {"received": submission.received_count, "refused": len(submission.refused)},
         "records_root": b64(submission.root),
-        "refused": [error_of(record) for record in submission.refused[:ERRORS_INLINE_MAX]],
+        "refused": [error_of(record) for record in submission.refused[:REFUSED_INLINE_MAX]],
         "flags": dict(submission.flags),
         "audit_event": event_id,
     }

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from gateway.auditlog.event_kinds import SubmissionAccepted
 from gateway.auditlog.events import record_event
-from gateway.contracting.report import violated
+from gateway.contracting.report import REFUSED_INLINE_MAX, violated
 from gateway.errors import IdempotencyConflict
 from gateway.identifiers import new_id
 from gateway.intake.answer import answer_of
@@ -20,8 +20,6 @@ from gateway.storage.records import keep_records
 from gateway.trip import Permit, RecordChunk, RefusedRecord, SignedRequest, ValidSubmission, VerifiedEnvelope
 from gateway.wire.digests import b64, sha256
 from gateway.wire.merkle import RunningRoot
-
-REFUSED_INLINE_MAX = 100
 
 
 @dataclass(slots=True)
@@ -105,10 +103,10 @@ def _keep_records(tx: Tx, submission: ValidSubmission, submission_id: str, *, at
         outcome.refused.extend(kept.refused)
         _extend(outcome.root, chunk, kept.accepted)
         if len(outcome.refused) > submission.refused_max:
-            raise violated(submission, outcome.refused)
+            raise violated(outcome.refused, received_count=submission.received_count)
     nothing_stands = outcome.accepted_count + outcome.duplicate_count == 0 and submission.nil_period is None
     if nothing_stands or len(outcome.refused) > submission.refused_max:
-        raise violated(submission, outcome.refused)
+        raise violated(outcome.refused, received_count=submission.received_count)
     outcome.refused.sort(key=lambda record: record.line)
     return outcome
 

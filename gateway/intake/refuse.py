@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from gateway.auditlog.event_kinds import NO_PARTNER, SubmissionRefused
 from gateway.auditlog.events import record_event
@@ -44,7 +45,8 @@ def refusals_recorded(desk: IntakeDesk, request: SignedRequest, *, product: str,
         # The database is away: there is nothing to write the event into, and nothing was accepted.
         raise
     except Refusal as refusal:
-        refusal.audit_event = desk.storage.write(lambda tx: _record(tx, desk, request, seen, refusal, product, version))
+        work = partial(_record, desk=desk, request=request, seen=seen, refusal=refusal)
+        refusal.audit_event = desk.storage.write(work)
         raise
 
 

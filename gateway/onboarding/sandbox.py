@@ -48,7 +48,7 @@ from gateway.storage.engine import Storage, Tx, open_storage
 from gateway.storage.migrate import upgrade
 from gateway.storage.registry import OfficerEntry, PartnerEntry
 from gateway.trip import SigningKey
-from gateway.wire.keys import FileSigner, jwk_of
+from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.note import format_vkey, verifier_of
 from gateway.wire.policy_file import LogPolicy, PolicyKey, format_policy
 
@@ -99,7 +99,12 @@ def create_sandbox(
     (1) authorities and certificates; (2) the gateway's own keys and what others pin of them; (3) the database
     with its log, the registry and every officer's approvals; (4) what was approved is put in force; (5) the
     files that programs start from.
+
+    Raises:
+        FileExistsError: when the folder has something in it; nothing there is touched.
     """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(folder)
     at = (clock or SystemClock()).now()
     times = _Times(valid_from or at - timedelta(days=1), at)
     plan = SandboxPlan(folder.resolve(), port or _free_port(), at.year, engine_url, contracts_root)
@@ -235,8 +240,8 @@ def _write_gateway_keys(plan: SandboxPlan, times: _Times) -> str:
     answer, log = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
     pki.write_key(plan.file("gateway", "answer.key"), answer)
     pki.write_key(plan.file("gateway", "log.key"), log)
-    jwk = {**jwk_of(answer.public_key()), "kid": FileSigner.of(answer).keyid, "use": "sig", "alg": "EdDSA"}
-    pki.write_public(plan.file("answer-keys.json"), json.dumps({"keys": [jwk]}, indent=2).encode() + b"\n")
+    keys = [published_jwk(FileSigner.of(answer))]
+    pki.write_public(plan.file("answer-keys.json"), json.dumps({"keys": keys}, indent=2).encode() + b"\n")
     verifier = verifier_of(FileSigner.of(log), plan.log_origin)
     # No witness exists yet, so that the quorum is none and receipts say unwitnessed; only a sandbox may do this.
     policy = LogPolicy(logs=(PolicyKey(verifier, f"https://{plan.log_origin}"),))

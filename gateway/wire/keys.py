@@ -148,6 +148,12 @@ def jwk_of(public: PublicKey) -> dict[str, str]:
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 
+def published_jwk(signer: Signer) -> dict[str, str]:
+    """Return a signer's public key as a JWK set publishes it: with kid, use and alg (RFC 7517, RFC 8037)."""
+    algorithm = "EdDSA" if signer.algorithm == "ed25519" else "ES256"
+    return {**jwk_of(_load(signer.public_der)), "kid": signer.keyid, "use": "sig", "alg": algorithm}
+
+
 def thumbprint(public: PublicKey) -> str:
     """Return the RFC 7638 thumbprint that names a key, base64url of SHA-256."""
     return b64url(sha256(canonical_bytes(jwk_of(public))))
