@@ -93,7 +93,7 @@ def pin_certificate(tx: Tx, owner: PartnerEntry | OfficerEntry, certificate: x50
             status=ACTIVE,
         ),
     )
-    event = CertificatePinned(subject=owner.id, certificate=digest.hex(), not_after=format_instant(until))
+    event = CertificatePinned(subject=_subject(owner), certificate=digest.hex(), not_after=format_instant(until))
     _record(tx, event, partner_id=owner.id if partner else NO_PARTNER, audience={owner.country}, at=at)
 
 
@@ -104,7 +104,7 @@ def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, a
         LookupError: when it is not pinned.
     """
     registry.set_pin_status(tx, sha256, REVOKED)
-    event = CertificateRevoked(subject=owner.id, certificate=sha256.hex())
+    event = CertificateRevoked(subject=_subject(owner), certificate=sha256.hex())
     partner_id = owner.id if isinstance(owner, PartnerEntry) else NO_PARTNER
     _record(tx, event, partner_id=partner_id, audience={owner.country}, at=at)
 
@@ -164,6 +164,11 @@ def activate_policies(tx: Tx, policies: PolicySet, *, at: datetime) -> None:
         approved_by=parties,
     )
     _record(tx, event, partner_id=NO_PARTNER, audience=parties, at=at)
+
+
+def _subject(owner: PartnerEntry | OfficerEntry) -> str:
+    # An officer is named in the plain part of an event by key, so that the name can be erased elsewhere.
+    return owner.id if isinstance(owner, PartnerEntry) else owner.approval_keyid
 
 
 def _change(tx: Tx, partner_id: str, status: str) -> str:
