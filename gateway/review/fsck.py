@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is all that is stored what was signed and logged; this file is about fsck, which reads everything and changes nothing.
+"""Is all that is stored what was signed and logged; this file is about fsck, which only reads.
 
 (1) The tree is folded again from its entries; (2) every event is opened; (3) every record's line is rebuilt.
 Each part reads one unchanging view, so it may run while the gateway does. It shows that what is here fits together

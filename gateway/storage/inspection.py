@@ -106,14 +106,9 @@ def stream_tile_places(tx: Tx) -> Iterator[tuple[int, int]]:
 def stream_submissions(tx: Tx) -> Iterator[SubmissionState]:
     """Yield every submission with its event, by partner and id."""
     submission, event = tables.submission, tables.event
-    own = [
-        submission.c[name] for name in SubmissionState.__slots__ if not name.startswith("event_") or name == "event_id"
-    ]
-    query = (
-        select(*own, event.c.kind, event.c.fields)
-        .outerjoin(event, event.c.id == submission.c.event_id)
-        .order_by(submission.c.partner_id, submission.c.id)
-    )
+    own = [submission.c[name] for name in SubmissionState.__slots__ if name not in {"event_kind", "event_fields"}]
+    query = select(*own, event.c.kind, event.c.fields).outerjoin(event, event.c.id == submission.c.event_id)
+    ordered = query.order_by(_bytewise(tx, submission.c.partner_id), _bytewise(tx, submission.c.id))
     for row in _stream(tx, ordered):
         yield SubmissionState(*row)
 
