@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.trip import Scalar, TableShape
 
 AGENCY = "GATEWAY"
 MONTHLY = "M"
 TIME = "TIME_PERIOD"
+CODES_MAX = 1 << 16
 # Cross-domain concepts have names that every SDMX client knows; other fields keep their own, in capitals.
 _CONCEPTS = {
     "reporting_country": "REF_AREA",
@@ -89,6 +91,7 @@ def concept(field: str) -> str:
     return _CONCEPTS.get(field, field.upper())
 
 
+@lru_cache(maxsize=CODES_MAX)
 def sdmx_id(code: Scalar) -> str:
     """Return a code as an SDMX id: `USA.DHS.CBP` is `USA_DHS_CBP`; an absent value is `_Z`, not applicable."""
     return "_Z" if code is None else _NOT_IN_AN_ID.sub("_", str(code))
