@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from gateway.auditlog.event_kinds import TotalsRead
-from gateway.auditlog.events import query_digest, write_event
+from gateway.auditlog.events import query_digest, record_event
 from gateway.clock import Clock
 from gateway.contracting.contract import ContractSet
 from gateway.errors import NotFound, RequestMalformed
@@ -89,7 +89,7 @@ def _shape(contracts: ContractSet, product: str) -> TableShape:
 
 def _record(tx: Tx, desk: OwnDesk, partner: Partner, request: TotalsRequest, permit: Permit, row_count: int) -> str:
     query = {"from": request.first_month, "to": request.last_month, "by": list(request.by)}
-    return write_event(
+    return record_event(
         tx,
         TotalsRead(
             path=request.path,

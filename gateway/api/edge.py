@@ -8,7 +8,7 @@ is our trouble, an incident id and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -36,6 +36,8 @@ FAULT_TITLES = {
     "en": "Our trouble; nothing is wrong with the request",
     "es": "Problema nuestro; la solicitud es correcta",
 }
+
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 log = structlog.get_logger()
 
@@ -137,7 +139,7 @@ def fault(visit: Visit) -> Response:
     return JSONResponse(body, 500, {"cache-control": "no-store"}, PROBLEM_JSON)
 
 
-def handlers(desk: Desk) -> dict[Any, Callable[[Request, Exception], Awaitable[Response]]]:
+def handlers(desk: Desk) -> dict[int | type[Exception], Handler]:
     """Return what FastAPI does with what a route raises."""
 
     async def on_refusal(request: Request, error: Exception) -> Response:

@@ -27,7 +27,8 @@ from gateway.intake.answer import answer_of
 from gateway.intake.desk import Accepted
 from gateway.intake.dry_run import dry_run
 from gateway.storage import submissions
-from gateway.trip import RefusedRecord, SignedRequest
+from gateway.storage.engine import Tx
+from gateway.trip import Partner, RefusedRecord, SignedRequest
 
 PAGE_MAX = 100
 REPORT_PAGE = 1000
@@ -121,35 +122,39 @@ def _wait(request: Request, default: float) -> float:
 
 def _list(desk: Desk, visit: Visit, after: str, limit: int) -> dict[str, Any]:
     partner = partner_of(visit, desk)
-    stored = desk.intake.storage.read(lambda tx: submissions.list_submissions(tx, partner.id, after, limit))
+    stored = desk.intake.storage.read(lambda tx: submissions.list_submissions(tx, partner.id, after=after, limit=limit))
     following = {"next": f"/v1/submissions?after={stored[-1].id}&limit={limit}"} if len(stored) == limit else {}
     return {"submissions": [answer_of(one, ()) for one in stored], **following}
 
 
 def _show(desk: Desk, visit: Visit, submission_id: str) -> dict[str, Any]:
-    partner_id = _owner(desk, visit, submission_id)
+    partner = partner_of(visit, desk)
 
-    def work(tx: Any) -> dict[str, Any]:
-        stored = submissions.get_submission(tx, partner_id, submission_id)
-        refused = submissions.refused_of(tx, partner_id, submission_id, limit=REFUSED_INLINE_MAX)
+    def work(tx: Tx) -> dict[str, Any]:
+        stored = _own(tx, partner, submission_id)
+        refused = submissions.refused_of(tx, partner.id, submission_id, limit=REFUSED_INLINE_MAX)
         document = localized(answer_of(stored, refused), visit.language)
-        receipt_url = f"/v1/receipts/{stored.event_id}"
-        return {**document, "audit_event": stored.event_id, "receipt_url": receipt_url}
+        return {**document, "audit_event": stored.event_id, "receipt_url": f"/v1/receipts/{stored.event_id}"}
 
     return desk.intake.storage.read(work)
 
 
 def _owner(desk: Desk, visit: Visit, submission_id: str) -> str:
-    """Return the caller's id when the submission is the caller's.
+    """Return the caller's id when the submission is the caller's."""
+    partner = partner_of(visit, desk)
+    return desk.intake.storage.read(lambda tx: _own(tx, partner, submission_id)).partner_id
+
+
+def _own(tx: Tx, partner: Partner, submission_id: str) -> submissions.StoredSubmission:
+    """Return a submission of a partner.
 
     Raises:
         NotFound: when it is another's or does not exist, which look the same.
     """
-    partner = partner_of(visit, desk)
-    if not is_id(submission_id):
+    stored = submissions.get_submission(tx, partner.id, submission_id) if is_id(submission_id) else None
+    if stored is None:
         raise NotFound
-    desk.intake.storage.read(lambda tx: submissions.get_submission(tx, partner.id, submission_id))
-    return partner.id
+    return stored
 
 
 def _report(desk: Desk, partner_id: str, submission_id: str, language: str) -> Iterator[bytes]:
