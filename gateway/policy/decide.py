@@ -137,11 +137,13 @@ def _obligations(clauses: Sequence[Clause], context: Mapping[str, object]) -> di
     """Return what a reader's permit carries; where several clauses permit, the strictest of each."""
     if not clauses:
         return {}
-    dimensions = set(clauses[0].dimensions).intersection(*(clause.dimensions for clause in clauses))
+    dimensions = clauses[0].dimensions
+    for clause in clauses[1:]:
+        dimensions = tuple(name for name in dimensions if name in clause.dimensions)
     return {
         "agreements": tuple(clause.policy_id for clause in clauses),
         "floor": max(clause.floor for clause in clauses),
-        "dimensions": tuple(name for name in clauses[0].dimensions if name in dimensions),
+        "dimensions": dimensions,
         "embargo_days": max(clause.embargo_days for clause in clauses),
         "requests_per_hour": min(clause.requests_per_hour for clause in clauses),
         "origin_release": all(clause.origin_release for clause in clauses),
@@ -160,7 +162,7 @@ def _reference(kind: str, name: str) -> dict[str, JSON]:
 def _cedar(name: str, value: object) -> JSON:
     """Write one fact of the context the way Cedar reads it."""
     if isinstance(value, datetime):
-        instant = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        instant = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
         return {"__extn": {"fn": "datetime", "arg": instant}}
     if isinstance(value, str | bool | int):
         return value
