@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 demo: $(READY) ## three governments exchange, refuse, review and verify in a temporary folder
-	$(BIN)/gateway demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(ENGINE),--engine $(ENGINE)) $(if $(DATA),--data $(DATA))
+	$(if $(filter postgresql,$(ENGINE)),$(BIN)/python -m tests.with_postgresql) $(BIN)/gateway demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(ENGINE),--engine $(ENGINE)) $(if $(DATA),--data $(DATA))
 
 test: $(READY) lint types arch pytest ## all that must hold before a change lands, under five minutes
 

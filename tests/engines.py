@@ -64,6 +64,10 @@ class PostgresServer:
             )
         self._wait()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://gateway@/{database}?host={self.folder}"
 
