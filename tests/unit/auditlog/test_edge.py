@@ -57,5 +57,5 @@ def test_an_edge_of_another_size_is_not_read() -> None:
 
     assert parse_edge(300, edge.to_bytes()).root() == edge.root()
     for size in (0, 299, 301, 65_836):
-        with pytest.raises(ValueError, match="edge|tile"):
+        with pytest.raises(ValueError, match=r"edge|tile"):
             parse_edge(size, edge.to_bytes())

@@ -49,6 +49,8 @@ class World:
         self.publisher = self.new_publisher()
 
     publisher: Publisher = field(init=False)
+    kept: list[str] = field(default_factory=list)
+    submissions: list[str] = field(default_factory=list)
 
     def new_publisher(self) -> Publisher:
         return Publisher(self.storage, SIGNER, ORIGIN, self.clock)
