@@ -12,7 +12,8 @@ from gateway.cli.speaker import FINDING, BadInput, speaker_of
 from gateway.contracting.build import ContractDrift
 from gateway.contracting.build import build as build_folder
 from gateway.contracting.build import check as check_all
-from gateway.contracting.load import ContractInvalid, load_contracts, packaged_root
+from gateway.contracting.load import load_contracts, packaged_root
+from gateway.contracting.strict_yaml import ContractInvalid
 
 app = typer.Typer(no_args_is_help=True, help="Data contracts: what a record must look like.")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.speaker import BadInput
+from gateway.wire.policy_file import LogPolicy, parse_policy
 
 if TYPE_CHECKING:
     from gateway.contracting.contract import ContractSet
@@ -47,13 +48,27 @@ def contracts_of(settings: Settings) -> ContractSet:
     return load_contracts(settings.contracts_dir or packaged_root())
 
 
-@contextmanager
-def storage_of(settings: Settings) -> Iterator[tuple[Storage, ContractSet]]:
-    """Open the database for the time of one command."""
-    from gateway.storage.engine import open_storage
+def log_policy_of(settings: Settings) -> LogPolicy:
+    """Read the log policy that the settings name.
 
+    Raises:
+        BadInput: when the file is none.
+    """
+    try:
+        return parse_policy(settings.log_policy.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{settings.log_policy}: {error}") from error
+
+
+@contextmanager
+def storage_of(settings: Settings, *, read_only: bool = False) -> Iterator[tuple[Storage, ContractSet]]:
+    """Open the database for the time of one command; to write, no gateway may run on the same SQLite file."""
+    from gateway.storage.engine import open_storage
+    from gateway.storage.migrate import check
+
+    check(settings.database_url)
     contracts = contracts_of(settings)
-    storage = open_storage(settings.database_url, contracts.shapes)
+    storage = open_storage(settings.database_url, contracts.shapes, read_only=read_only)
     try:
         yield storage, contracts
     finally:

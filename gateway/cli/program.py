@@ -25,19 +25,27 @@ from gateway.cli import (
     validate,
     verify,
 )
-from gateway.cli.speaker import USAGE, BadInput, Speaker, language_of, speaker_of
+from gateway.cli.speaker import FINDING, USAGE, BadInput, Speaker, language_of, speaker_of
 from gateway.client.config import LANGUAGES
 from gateway.client.failures import ClientFailure
+from gateway.errors import Fault, Refusal
 
 
 class ReportingGroup(TyperGroup):
     """The one place where what a command raises becomes a sentence and an exit code."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except ClientFailure as failure:
             raise typer.Exit(speaker_of(ctx).explain(failure)) from failure
+        except Fault as fault:
+            speaker_of(ctx).complain("fault", detail=fault)
+            raise typer.Exit(FINDING) from fault
+        except Refusal as refusal:
+            speaker = speaker_of(ctx)
+            speaker.complain("refused", reason=refusal.reason.value, detail=refusal.detail(speaker.language))
+            raise typer.Exit(FINDING) from refusal
         except ModuleNotFoundError as error:
             # Commands of the operator import the server when they run; the base package installs without it.
             if (error.name or "").partition(".")[0] == "gateway":

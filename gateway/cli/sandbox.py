@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="A test deployment: three countries
 def init(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the partner listener.")] = 8443,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8443,
     database_url: Annotated[str, typer.Option(help="postgresql+psycopg://…; by default SQLite in the folder.")] = "",
 ) -> None:
     """Make CAs, certificates, keys, officers, approvals, agreements, a log and a database. All keys are test keys."""

@@ -89,6 +89,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{count} records past their retention deleted, tombstones kept",
         "{count} registros vencidos eliminados; quedan sus lápidas",
     ),
+    "fault": ("cannot do that: {detail}", "no se puede hacer: {detail}"),
     "sandbox-made": ("sandbox made: {folder}", "sandbox creado: {folder}"),
     "sandbox-serve": ("start it with: gateway serve --config {path}", "arránquelo con: gateway serve --config {path}"),
     "exists": ("{path} exists and is not empty", "{path} existe y no está vacío"),

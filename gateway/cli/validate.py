@@ -12,6 +12,7 @@ from gateway.cli.connecting import ConfigOption, ContractOption, ContractsOption
 from gateway.cli.speaker import FINDING, BadInput, Speaker, error_values, speaker_of
 from gateway.client.check import check_file
 from gateway.client.submit import InputUnusable, lines_of_file
+from gateway.clock import SystemClock
 
 _ERRORS_SHOWN = 20
 
@@ -28,7 +29,7 @@ def validate(
     speaker = speaker_of(ctx)
     product, version = contract_name(contract)
     try:
-        found = check_file(existing(file), product, version, contracts=contracts)
+        found = check_file(existing(file), product, version, at=SystemClock().now(), contracts=contracts)
         lines = list(lines_of_file(file, product, version, contracts=contracts)) if remote else []
     except InputUnusable as error:
         raise BadInput(str(error)) from error

@@ -149,6 +149,12 @@ class GatewayClient:
             nonce=nonce,
         )
 
+    def prepared_lines(
+        self, product: str, version: str, lines: Iterable[bytes], *, nonce: str | None = None
+    ) -> Prepared:
+        """Sign lines as a submission, now, without sending it."""
+        return self.prepared(body_of_lines(lines), product, version, nonce=nonce)
+
     def send(self, prepared: Prepared) -> Answer:
         """Send a signed request once and return the answer of 2xx, proven to be the gateway's.
 
@@ -302,7 +308,10 @@ class GatewayClient:
             ReceiptNotTrusted: when the receipt does not verify.
         """
         document = self._get(f"/v1/audit/events/{quote(event_id, safe='')}").document()
-        return document, proven(document.get("receipt") or {}, self.policy)
+        if document.get("receipt"):
+            return document, proven(document["receipt"], self.policy)
+        receipt, verified = self.receipt(event_id)  # Seen before a signed checkpoint covered it.
+        return {**document, "receipt": receipt}, verified
 
     def _get(self, path: str, *, accept: str = "application/json") -> Answer:
         attempts = self._pace.started()
@@ -316,10 +325,10 @@ class GatewayClient:
                 continue
             if answer.status in _ACCEPTED:
                 return answer
-            failure = refused(answer, signed=False)
+            said_no = refused(answer, signed=False)
             if answer.status not in RETRY_STATUSES:
-                raise failure
-            attempts.wait(retry_after=answer.header("retry-after"), failure=CannotReach(str(failure)))
+                raise said_no
+            attempts.wait(retry_after=said_no.retry_after, failure=CannotReach(str(said_no)))
 
 
 def _with_query(path: str, query: Mapping[str, str]) -> str:

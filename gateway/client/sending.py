@@ -52,6 +52,7 @@ class Prepared:
     target_uri: str
     headers: dict[str, str]
     content: bytes = field(repr=False)
+    nonce: str = ""
 
 
 def body_of_lines(lines: Iterable[bytes]) -> Body:
@@ -103,6 +104,7 @@ def prepare(
         headers["content-encoding"] = body.encoding
     if body.media_type == NDJSON:
         headers["gateway-records"] = format_records(body.count, body.root)
+    nonce = nonce or secrets.token_urlsafe(24)
     signed = sign_request(
         signer,
         method="POST",
@@ -110,9 +112,9 @@ def prepare(
         headers=headers,
         covered=request_covered(headers),
         created=int(at.timestamp()),
-        nonce=nonce or secrets.token_urlsafe(24),
+        nonce=nonce,
     )
-    return Prepared("POST", path, target_uri, {**headers, **_lowered(signed)}, body.content)
+    return Prepared("POST", path, target_uri, {**headers, **_lowered(signed)}, body.content, nonce)
 
 
 def _body(decoded: bytes, media_type: str, *, count: int, root: bytes) -> Body:

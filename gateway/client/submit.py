@@ -109,12 +109,19 @@ def local_contract(product: str, version: str, contracts: Path | None) -> Contra
 
 
 def lines_of_file(path: Path, product: str, version: str, *, contracts: Path | None = None) -> Iterator[bytes]:
-    """Return the canonical lines of a file of records.
+    """Return the canonical lines of a file of records, as `lines_of` does for a contract by its name."""
+    return lines_of(path, local_contract(product, version, contracts))
+
+
+def lines_of(path: Path, contract: Contract) -> Iterator[bytes]:
+    """Return the canonical lines of a file of records of a contract.
 
     Raises:
         InputUnusable: when the file cannot be read as records, naming row and column.
     """
-    return _lines(path, local_contract(product, version, contracts))
+    if not _makes_ids(path):
+        return _ndjson(path)
+    return _csv(path, contract)
 
 
 def _makes_ids(path: Path) -> bool:
@@ -123,14 +130,8 @@ def _makes_ids(path: Path) -> bool:
 
 def _kept_lines(path: Path, contract: Contract, journal: Journal) -> Iterator[bytes]:
     if not _makes_ids(path):
-        return _lines(path, contract)
-    return _ndjson(journal.keep_lines(_lines(path, contract)))
-
-
-def _lines(path: Path, contract: Contract) -> Iterator[bytes]:
-    if not _makes_ids(path):
-        return _ndjson(path)
-    return _csv(path, contract)
+        return lines_of(path, contract)
+    return _ndjson(journal.keep_lines(lines_of(path, contract)))
 
 
 def _csv(path: Path, contract: Contract) -> Iterator[bytes]:

@@ -147,7 +147,12 @@ class FakeGateway:
     def _accept(self, body: bytes) -> dict[str, Any]:
         lines = body.splitlines()
         refused = [
-            {"line": number, "pointer": "/count", "code": self.refuse_lines[line], "detail": {"en": "No.", "es": "Así no."}}
+            {
+                "line": number,
+                "pointer": "/count",
+                "code": self.refuse_lines[line],
+                "detail": {"en": "No.", "es": "Así no."},
+            }
             for number, line in enumerate(lines, start=1)
             if line in self.refuse_lines
         ]

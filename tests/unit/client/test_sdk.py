@@ -54,9 +54,7 @@ def timeline() -> Timeline:
 def client(fake: FakeGateway, timeline: Timeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayClient]:
     monkeypatch.setattr(channel_module, "_tls", lambda config: True)
     pace = Pace(60, monotonic=lambda: timeline.at, sleep=timeline.sleep, chance=lambda: 0.5)
-    with GatewayClient(
-        fake.config(), clock=StoppedClock(), pace=pace, transport=httpx2.MockTransport(fake)
-    ) as opened:
+    with GatewayClient(fake.config(), clock=StoppedClock(), pace=pace, transport=httpx2.MockTransport(fake)) as opened:
         yield opened
 
 
@@ -180,9 +178,7 @@ def test_an_answer_to_another_request_is_not_believed(client: GatewayClient, fak
 
 
 @pytest.mark.parametrize("member", ["proof", "status"])
-def test_a_receipt_that_does_not_verify_is_no_acceptance(
-    client: GatewayClient, fake: FakeGateway, member: str
-) -> None:
+def test_a_receipt_that_does_not_verify_is_no_acceptance(client: GatewayClient, fake: FakeGateway, member: str) -> None:
     fake.change_receipt = lambda receipt: {**receipt, member: str(receipt[member]).replace("i", "j")}
 
     with pytest.raises(ReceiptNotTrusted):
@@ -224,7 +220,10 @@ def test_more_refused_records_than_the_answer_shows_come_from_the_report(
 
     outcome = client.submit_lines("border-event", "1.0.0", LINES)
 
-    assert [(entry.line, entry.code, entry.detail) for entry in outcome.refused] == [(2, "range", "No."), (4, "type", "No.")]
+    assert [(entry.line, entry.code, entry.detail) for entry in outcome.refused] == [
+        (2, "range", "No."),
+        (4, "type", "No."),
+    ]
 
 
 def test_a_nil_return_has_no_lines(client: GatewayClient, fake: FakeGateway) -> None:
