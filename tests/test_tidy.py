@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPDX = "# SPDX-License-Identifier: Apache-2.0"
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
-GATEWAY_LINES_MAX = 18_000
+CODE_LINES_MAX = 15_000
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "misc"}
 # Each stage of the trip is made in one file, so that whoever holds one knows which gate it passed.
 MADE_IN = {
@@ -92,6 +92,17 @@ def _imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.split(".")[0])
     return found
+
+
+def _code_lines(path: Path) -> list[int]:
+    told: set[int] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            told |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return [n for n, line in lines if line.strip() and not line.strip().startswith("#") and n not in told]
 
 
 def test_every_python_file_begins_with_its_licence() -> None:
@@ -221,7 +232,9 @@ def test_only_an_edge_catches_everything() -> None:
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.ExceptHandler):
                 caught = [getattr(part, "id", "") for part in ast.walk(node.type)] if node.type else ["BaseException"]
-                if {"Exception", "BaseException"} & set(caught):
+                # Who cleans up and raises again hides nothing.
+                raises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
+                if {"Exception", "BaseException"} & set(caught) and not raises:
                     broad.append(_name(path))
 
     assert sorted(broad) == ["gateway/api/edge.py", "gateway/auditlog/keeper.py"]
@@ -277,7 +290,7 @@ def test_every_reason_is_provoked_by_a_test() -> None:
 
 
 def test_the_house_stays_small() -> None:
-    """Lines are a cost; whoever needs more room argues for it here."""
-    count = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in _python("gateway"))
+    """Lines of code are a cost, not those of blanks, comments and docstrings; who needs more room argues for it here."""
+    count = sum(len(_code_lines(path)) for path in _python("gateway"))
 
-    assert count < GATEWAY_LINES_MAX
+    assert count < CODE_LINES_MAX
