@@ -69,8 +69,8 @@ class Examiner:
             record = self._read(number, line)
             claimed = record.get(self.contract.shape.id_column)
             record_id = claimed if isinstance(claimed, str) and is_id(claimed) else None
-            found = list(self._problems(record))
             self._refuse_another(number, record)
+            found = list(self._problems(record))
         except NotAsAgreed as problem:
             found = [problem]
         assert found, "the first look and the second disagree"
@@ -128,8 +128,12 @@ class Examiner:
     def _refuse_another(self, number: int, record: Mapping[str, Any]) -> None:
         provider = record.get(self.contract.provider_field, self.partner.id)
         country = record.get(self.contract.country_field, self.partner.country)
-        if isinstance(provider, str) and isinstance(country, str):
-            refuse_another(number, provider, country, self.partner)
+        # A value of another type is a fault of the record, not a claim to be somebody else.
+        if isinstance(provider, str) and isinstance(country, str) and (provider, country) != self._sender():
+            raise WrongProvider(line=number)
+
+    def _sender(self) -> tuple[str, str]:
+        return self.partner.id, self.partner.country
 
     def _problems(self, record: dict[str, Any]) -> Iterator[NotAsAgreed]:
         """Yield what is wrong with fields by themselves, then the rules whose fields are all right."""
@@ -169,16 +173,6 @@ class Examiner:
             if field.values:
                 return RecordCode.RANGE
         return _SCHEMA_CODES[kind]
-
-
-def refuse_another(number: int, provider: str, country: str, partner: Partner) -> None:
-    """Refuse the whole submission when a record speaks for somebody else than who signed it.
-
-    Raises:
-        WrongProvider: always when provider or country differ.
-    """
-    if provider != partner.id or country != partner.country:
-        raise WrongProvider(line=number)
 
 
 def _refuse_other_spelling(line: bytes, record: dict[str, Any]) -> None:

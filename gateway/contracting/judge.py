@@ -16,19 +16,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from gateway.contracting.contract import Contract
-from gateway.contracting.examine import Examiner, refuse_another
+from gateway.contracting.examine import Examiner
 from gateway.contracting.report import REFUSED_INLINE_MAX, violated
 from gateway.contracting.rows import row_maker
-from gateway.contracting.rules import NotAsAgreed, compile_checks
+from gateway.contracting.rules import Check, NotAsAgreed, RecordCheck, compile_checks
 from gateway.contracting.schema import MONTH_PATTERN
 from gateway.contracting.totals import CellsOnce, Totals
 from gateway.errors import BodyTooLarge, ContractViolated, MediaTypeUnsupported, RecordsRootMismatch, RequestMalformed
-from gateway.trip import RecordChunk, RecordLines, RefusedRecord, Row, TableShape, ValidSubmission, VerifiedEnvelope
+from gateway.trip import (
+    Partner,
+    RecordChunk,
+    RecordLines,
+    RefusedRecord,
+    Row,
+    TableShape,
+    ValidSubmission,
+    VerifiedEnvelope,
+)
 from gateway.wire.canonical import parse_canonical
 from gateway.wire.merkle import RunningRoot
 
@@ -125,13 +135,14 @@ class _Bench:
         self.envelope = envelope
         self.contract = contract
         checks = compile_checks(contract, at=at)
-        self.warnings = tuple(entry for entry in checks if entry.severity == "warn")
         validator = contract.sandbox_validator if sandbox else contract.validator
-        self.look = _first_look(validator.is_valid, tuple(entry.check for entry in checks if entry.severity != "warn"))
+        graver = [_own_records(contract, envelope.partner), *(entry for entry in checks if entry.severity != "warn")]
+        self.look = _first_look(validator.is_valid, graver)
         self.examiner = Examiner(contract, validator, checks, envelope.partner)
-        self.once = [CellsOnce(rule, contract) for rule in contract.rules if rule.kind == "unique"]
         kinds = {"total_not_below_part", "control_total"}
         self.totals = [Totals(rule, contract) for rule in contract.rules if rule.kind in kinds]
+        once = [CellsOnce(rule, contract).notice for rule in contract.rules if rule.kind == "unique"]
+        self.notices = (*once, *(totals.notice for totals in self.totals))
         self.to_row = row_maker(contract.shape)
         self.root = RunningRoot()
         self.received = 0
@@ -139,6 +150,7 @@ class _Bench:
         self.errors: list[RefusedRecord] = []
         self.counts: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
+        self.warnings = tuple(_counted(entry.check, self.flags) for entry in checks if entry.severity == "warn")
         self.chunk: _Chunk | None = _Chunk()
         self.examined_max = max(REFUSED_EXAMINED_MIN, contract.acceptance.refused_max(RECORDS_MAX))
 
@@ -172,47 +184,30 @@ class _Bench:
         )
 
     def _walk(self, lines: Iterable[bytes]) -> None:
-        append, look = self.root.append, self.look
-        partner_id, country = self.envelope.partner.id, self.envelope.partner.country
-        provider_field, country_field = self.contract.provider_field, self.contract.country_field
+        append, look, notices, warnings = self.root.append, self.look, self.notices, self.warnings
         number = 0
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(islice(lines, RECORDS_MAX + 1), 1):
             leaf_hash = sha256(b"\x00" + line).digest()
             append(leaf_hash)
             try:
                 record = look(line)
-                if record[provider_field] != partner_id or record[country_field] != country:
-                    refuse_another(number, record[provider_field], record[country_field], self.envelope.partner)
-                for rule in self.once:
-                    rule.notice(record)
+                for notice in notices:
+                    notice(record)
             except _SecondLook:
                 self._refuse(number, self.examiner.examine(number, line), count=number)
                 continue
             except NotAsAgreed as problem:
                 self._refuse(number, (self._refused(number, record, problem, leaf_hash),), count=number)
                 continue
-            self._keep(number, record, leaf_hash)
-            if number > RECORDS_MAX:
-                raise BodyTooLarge(limit=RECORDS_MAX, what="records")
+            if self.chunk is not None:
+                self.chunk.add(number, self.to_row(record), leaf_hash)
+                if len(self.chunk.numbers) > CHUNK_RECORDS_MAX:
+                    self.chunk = None
+            for warning in warnings:
+                warning(record)
+        if number > RECORDS_MAX:
+            raise BodyTooLarge(limit=RECORDS_MAX, what="records")
         self.received = number
-
-    def _keep(self, number: int, record: dict[str, Any], leaf_hash: bytes) -> None:
-        """Take note of a good record: for totals, for warnings, and as a row while there are few."""
-        for totals in self.totals:
-            totals.notice(record)
-        if self.warnings:
-            self._warn(record)
-        if self.chunk is not None:
-            self.chunk.add(number, self.to_row(record), leaf_hash)
-            if len(self.chunk.numbers) > CHUNK_RECORDS_MAX:
-                self.chunk = None
-
-    def _warn(self, record: Mapping[str, Any]) -> None:
-        for entry in self.warnings:
-            try:
-                entry.check(record)
-            except NotAsAgreed as problem:
-                self.flags[problem.code] += 1
 
     def _compare(self, lines: Iterable[bytes]) -> None:
         for number, line in enumerate(lines, 1):
@@ -247,24 +242,49 @@ class _Bench:
         return violated(self.errors, received_count=self.received, refused_count=len(self.refused), counts=self.counts)
 
 
-def _first_look(
-    is_valid: Callable[[object], bool], checks: tuple[Callable[[Mapping[str, Any]], None], ...]
-) -> Callable[[bytes], dict[str, Any]]:
+def _first_look(is_valid: Callable[[object], bool], checks: Iterable[RecordCheck]) -> Callable[[bytes], dict[str, Any]]:
     """Return a function from a line to its record, right in every way, that asks for a second look otherwise."""
     loads, dumps = orjson.loads, orjson.dumps
+    bounds = tuple((entry.bounds.name, entry.bounds.first, entry.bounds.last) for entry in checks if entry.bounds)
+    others = tuple(entry.check for entry in checks if not entry.bounds)
 
     def look(line: bytes) -> dict[str, Any]:
         try:
             record: dict[str, Any] = loads(line)
             if dumps(record, None, _CANONICAL) != line or not is_valid(record):
                 raise _SecondLook
-            for check in checks:
+            for name, first, last in bounds:
+                if not first <= record[name] <= last:
+                    raise _SecondLook
+            for check in others:
                 check(record)
         except (ValueError, TypeError, NotAsAgreed) as error:
             raise _SecondLook from error
         return record
 
     return look
+
+
+def _own_records(contract: Contract, partner: Partner) -> RecordCheck:
+    """Make sure that a record speaks for who signed it; the second look then refuses the whole submission."""
+    provider, country = contract.provider_field, contract.country_field
+    partner_id, partner_country = partner.id, partner.country
+
+    def check(record: Mapping[str, Any]) -> None:
+        if record[provider] != partner_id or record[country] != partner_country:
+            raise _SecondLook
+
+    return RecordCheck(frozenset({provider, country}), "error", check)
+
+
+def _counted(check: Check, flags: Counter[str]) -> Check:
+    def warn(record: Mapping[str, Any]) -> None:
+        try:
+            check(record)
+        except NotAsAgreed as problem:
+            flags[problem.code] += 1
+
+    return warn
 
 
 class _SecondLook(Exception):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from gateway.contracting.contract import Contract, Field, Rule, Text
@@ -24,6 +23,10 @@ NOW = "now"
 CLOCK_SKEW = timedelta(seconds=30)
 ID_SKEW = timedelta(seconds=300)
 ID_YEARS_MAX = 10
+DAYS_KEPT_MAX = 8192
+# Sorts after every digit and letter, so that a day with it is after each of its hours; and just after a text.
+_AFTER_ALL = "~"
+_JUST_AFTER = "\x00"
 _TYPE_LENGTHS = {"month": 7, "date": 10, "datetime": 20}
 
 
@@ -38,12 +41,22 @@ class NotAsAgreed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The first and last text that a required field may have; dates and UUIDs of version 7 sort as text."""
+
+    name: str
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordCheck:
-    """A check, the fields it needs to be valid, and how grave it is."""
+    """A check, the fields it needs to be valid, how grave it is, and its bounds when it says no more than those."""
 
     fields: frozenset[str]
     severity: str
     check: Check
+    bounds: Bounds | None = None
 
 
 def compile_checks(contract: Contract, *, at: datetime) -> tuple[RecordCheck, ...]:
@@ -51,8 +64,10 @@ def compile_checks(contract: Contract, *, at: datetime) -> tuple[RecordCheck, ..
     checks = [_whole_numbers(contract), _id_instant(contract, at)]
     checks += [_validity(field, contract) for field in contract.fields if field.valid_on]
     for rule in contract.rules:
-        if builder := _BUILDERS.get(rule.kind):
-            check = builder(rule, contract, at)
+        if bounds := _bounds_at(rule, contract, at):
+            checks.append(_bounded(bounds, broken(rule), contract, rule.severity, when=rule))
+        elif builder := _BUILDERS.get(rule.kind):
+            check = builder(rule, contract)
             checks.append(RecordCheck(named_fields(rule), rule.severity, _narrowed(rule, check)))
     return tuple(checks)
 
@@ -67,23 +82,52 @@ def _whole_numbers(contract: Contract) -> RecordCheck:
     names = tuple(field.name for field in contract.fields if field.type == "integer")
 
     def check(record: Record) -> None:
+        get = record.get
         for name in names:
-            if type(record.get(name, 0)) is not int:
+            if type(get(name)) is float:
                 raise NotAsAgreed(f"/{name}", RecordCode.TYPE, CODE_TEXTS[RecordCode.TYPE])
 
     return RecordCheck(frozenset(names), "error", check)
 
 
 def _id_instant(contract: Contract, at: datetime) -> RecordCheck:
-    """Bound the time inside a UUID version 7, which sorts as text and is compared as text."""
     name = contract.shape.id_column
     first, last = _id_prefix(at - timedelta(days=ID_YEARS_MAX * 365 + 3)), _id_prefix(at + ID_SKEW)
+    problem = NotAsAgreed(f"/{name}", RecordCode.RANGE, CODE_TEXTS[RecordCode.RANGE])
+    return _bounded(Bounds(name, first, last + _AFTER_ALL), problem, contract, "error")
+
+
+def _bounded(
+    bounds: Bounds, problem: NotAsAgreed, contract: Contract, severity: str, *, when: Rule | None = None
+) -> RecordCheck:
+    name, first, last = bounds.name, bounds.first, bounds.last
 
     def check(record: Record) -> None:
-        if not first <= record[name] <= last:
-            raise NotAsAgreed(f"/{name}", RecordCode.RANGE, CODE_TEXTS[RecordCode.RANGE])
+        if (value := record.get(name)) is not None and not first <= value <= last:
+            raise NotAsAgreed(problem.pointer, problem.code, problem.text)
 
-    return RecordCheck(frozenset({name}), "error", check)
+    narrowed = bool(when and when.when)
+    plain = contract.field(name).required and not narrowed
+    whole = _narrowed(when, check) if when else check
+    return RecordCheck(frozenset({name, *(when.when if when else ())}), severity, whole, bounds if plain else None)
+
+
+def _bounds_at(rule: Rule, contract: Contract, at: datetime) -> Bounds | None:
+    """Return the bounds that a rule about now puts on one field, or None when the rule is about something else."""
+    parameters = rule.parameters
+    if rule.kind == "within_days" and parameters["to"] == NOW:
+        return Bounds(parameters["from"], (at.date() - timedelta(days=parameters["days"])).isoformat(), _AFTER_ALL)
+    if rule.kind != "not_after" or NOW not in {parameters["earlier"], parameters["later"]}:
+        return None
+    now_first = parameters["earlier"] == NOW
+    name = parameters["later" if now_first else "earlier"]
+    kind = contract.field(name).type
+    # A sender's clock may run ahead as far as its signature's may.
+    moment = at if now_first or kind != "datetime" else at + CLOCK_SKEW
+    now = moment.strftime("%Y-%m-%dT%H:%M:%SZ")[: _TYPE_LENGTHS[kind]]
+    if now_first:
+        return Bounds(name, now + (_JUST_AFTER if parameters.get("strict", False) else ""), _AFTER_ALL)
+    return Bounds(name, "", now)
 
 
 def _id_prefix(at: datetime) -> str:
@@ -109,56 +153,64 @@ def _validity(field: Field, contract: Contract) -> RecordCheck:
     return RecordCheck(frozenset({name, on}), "error", check)
 
 
-def _not_after(rule: Rule, contract: Contract, at: datetime) -> Check:
+def _not_after(rule: Rule, contract: Contract) -> Check:
+    """Compare two instants as text; a month sorts before its days, so that the earlier one is cut to the coarser."""
     earlier, later = rule.parameters["earlier"], rule.parameters["later"]
     strict = rule.parameters.get("strict", False)
-    length = min(_TYPE_LENGTHS[contract.field(name).type] for name in (earlier, later) if name != NOW)
-    # A sender's clock may run ahead as far as its signature's may.
-    now = (at + CLOCK_SKEW if later == NOW and length == _TYPE_LENGTHS["datetime"] else at).strftime(
-        "%Y-%m-%dT%H:%M:%SZ"
-    )
+    coarse = min(_TYPE_LENGTHS[contract.field(name).type] for name in (earlier, later))
 
     def check(record: Record) -> None:
-        first = now if earlier == NOW else record.get(earlier)
-        second = now if later == NOW else record.get(later)
+        first, second = record.get(earlier), record.get(later)
         if first is None or second is None:
             return
-        if first[:length] > second[:length] or (strict and first[:length] == second[:length]):
+        if first[:coarse] > second or (strict and first[:coarse] == second[:coarse]):
             raise broken(rule)
 
     return check
 
 
-def _within_days(rule: Rule, _: Contract, at: datetime) -> Check:
-    start, end, days = rule.parameters["from"], rule.parameters["to"], rule.parameters["days"]
-    now = at.date().isoformat()
+class _LastDays(dict[str, str]):
+    """The last day allowed, by the day it is counted from; days repeat, so that most are looked up."""
+
+    def __init__(self, days: int) -> None:
+        super().__init__()
+        self._step = timedelta(days=days)
+
+    def __missing__(self, start: str) -> str:
+        if len(self) >= DAYS_KEPT_MAX:
+            self.clear()
+        self[start] = last = (date.fromisoformat(start) + self._step).isoformat() + _AFTER_ALL
+        return last
+
+
+def _within_days(rule: Rule, _: Contract) -> Check:
+    start, end = rule.parameters["from"], rule.parameters["to"]
+    last_days = _LastDays(rule.parameters["days"])
 
     def check(record: Record) -> None:
-        first = now if start == NOW else record.get(start)
-        last = now if end == NOW else record.get(end)
-        if first is not None and last is not None and _ordinal(last[:10]) - _ordinal(first[:10]) > days:
+        if (last := record.get(end)) is not None and last > last_days[record[start]]:
             raise broken(rule)
 
     return check
 
 
-@lru_cache(maxsize=8192)
-def _ordinal(day: str) -> int:
-    return date.fromisoformat(day).toordinal()
-
-
-def _sum_at_most(rule: Rule, _: Contract, __: datetime) -> Check:
+def _sum_at_most(rule: Rule, _: Contract) -> Check:
     parts, at_most = tuple(rule.parameters["parts"]), rule.parameters["at_most"]
+    part = parts[0]
+
+    def check_one(record: Record) -> None:
+        if record.get(part, 0) > record.get(at_most, 0):
+            raise broken(rule)
 
     def check(record: Record) -> None:
         get = record.get
         if sum([get(name, 0) for name in parts]) > get(at_most, 0):
             raise broken(rule)
 
-    return check
+    return check_one if len(parts) == 1 else check
 
 
-def _multiple_of(rule: Rule, _: Contract, __: datetime) -> Check:
+def _multiple_of(rule: Rule, _: Contract) -> Check:
     field, base = rule.parameters["field"], rule.parameters["base"]
 
     def check(record: Record) -> None:
@@ -169,48 +221,55 @@ def _multiple_of(rule: Rule, _: Contract, __: datetime) -> Check:
     return check
 
 
-def _same_country(rule: Rule, contract: Contract, _: datetime) -> Check:
-    (left, left_countries), (right, right_countries) = (
-        (name, _countries(contract.field(name), contract)) for name in rule.parameters["fields"]
-    )
+def _same_country(rule: Rule, contract: Contract) -> Check:
+    """Compare the countries that two fields name: a country, an agency, or a code whose list names its country."""
+    left, right = rule.parameters["fields"]
+    if contract.field(left).type != "code":
 
-    def check(record: Record) -> None:
-        first, second = left_countries(record[left]), right_countries(record[right])
-        if first and second and first != second:
+        def of_agency(record: Record) -> None:
+            if record[left][:3] != record[right]:
+                raise broken(rule)
+
+        return of_agency
+    codes = contract.code_lists[contract.field(left).code_list].codes
+    if not any("country" in code.attributes for code in codes.values()):
+
+        def of_country(record: Record) -> None:
+            if record[left] != record[right]:
+                raise broken(rule)
+
+        return of_country
+    # A code that names no country is any country's.
+    table = {name: code.attributes["country"] for name, code in codes.items() if "country" in code.attributes}
+
+    def of_code(record: Record) -> None:
+        country = record[right]
+        if table.get(record[left], country) != country:
             raise broken(rule)
 
-    return check
+    return of_code
 
 
-def _countries(field: Field, contract: Contract) -> Callable[[str], str]:
-    """Return how a field's value names a country; an empty answer means that it names none."""
-    if field.type != "code":
-        return lambda value: value[:3]
-    codes = contract.code_lists[field.code_list].codes
-    if any("country" in code.attributes for code in codes.values()):
-        table = {name: code.attributes.get("country", "") for name, code in codes.items()}
-        return table.__getitem__
-    return lambda value: value
-
-
-def _member_of_scheme(rule: Rule, contract: Contract, _: datetime) -> Check:
+def _member_of_scheme(rule: Rule, contract: Contract) -> Check:
     scheme, code, country = (rule.parameters[key] for key in ("scheme", "code", "country"))
-    table: dict[tuple[str, str], str] = {}
+    places: set[tuple[str, str, str]] = set()
+    anywhere: set[tuple[str, str]] = set()
     for entry in contract.code_lists[contract.field(scheme).code_list].codes.values():
         if ref := entry.attributes.get("list"):
-            places = contract.code_lists[ref].codes.values()
-            table |= {(entry.code, place.code): place.attributes["country"] for place in places}
+            members = contract.code_lists[ref].codes.values()
+            places |= {(entry.code, place.code, place.attributes["country"]) for place in members}
         else:
-            table[entry.code, entry.code] = ""
+            anywhere.add((entry.code, entry.code))
 
     def check(record: Record) -> None:
-        if table.get((record[scheme], record[code])) not in {"", record[country]}:
+        place = (record[scheme], record[code], record[country])
+        if place not in places and place[:2] not in anywhere:
             raise broken(rule)
 
     return check
 
 
-def _supersedes(rule: Rule, contract: Contract, _: datetime) -> Check:
+def _supersedes(rule: Rule, contract: Contract) -> Check:
     """Refuse a record that supersedes itself; the schema says when the field is there."""
     name, own = rule.parameters["supersedes"], contract.shape.id_column
 
@@ -221,7 +280,7 @@ def _supersedes(rule: Rule, contract: Contract, _: datetime) -> Check:
     return check
 
 
-_BUILDERS: dict[str, Callable[[Rule, Contract, datetime], Check]] = {
+_BUILDERS: dict[str, Callable[[Rule, Contract], Check]] = {
     "not_after": _not_after,
     "within_days": _within_days,
     "sum_at_most": _sum_at_most,
