@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.demo.stage import Stage
-from gateway.client.failures import Refused
+from gateway.client.failures import ClientFailure, Refused
 from gateway.client.outcome import SubmitOutcome
 from gateway.clock import SystemClock
 
@@ -95,7 +95,7 @@ def perform(story: Story, steps: tuple[Step, ...]) -> None:
         began = time.monotonic()
         try:
             result = step(story)
-        except StoryBroken as broken:
+        except (StoryBroken, ClientFailure) as broken:
             raise StoryBroken(f"step {number}, {title}: {broken}") from broken
         story.rows.append((title, result, time.monotonic() - began))
 

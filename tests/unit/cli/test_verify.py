@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,15 +33,15 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a receipt, the log policy that belongs to it, and the lines that were sent."""
-    monkeypatch.setattr(channel_module, "_tls", lambda config: True)
+    monkeypatch.setattr(channel_module, "_tls", lambda _: True)
     fake = FakeGateway(tmp_path)
     with GatewayClient(fake.config(), clock=StoppedClock(), transport=httpx2.MockTransport(fake)) as client:
         outcome = client.submit_lines("flow", "1.0.0", LINES)
     (tmp_path / "receipt.json").write_text(json.dumps(outcome.receipt))
     (tmp_path / "sent.ndjson").write_bytes(b"".join(line + b"\n" for line in LINES))
-    yield tmp_path
+    return tmp_path
 
 
 def write_certificate(folder: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_wrong_entry_is_named(folder: Path, text: str, says: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalid, match="absent.toml"):
+    with pytest.raises(ConfigInvalid, match=r"absent\.toml"):
         load_config(tmp_path / "absent.toml")
 
 

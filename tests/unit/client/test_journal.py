@@ -36,10 +36,10 @@ def test_lines_are_made_once_and_taken_up_again(source: Path) -> None:
 def test_a_conversion_that_broke_off_leaves_no_lines(source: Path) -> None:
     def broken() -> Iterator[bytes]:
         yield LINES[0]
-        raise OSError
+        raise OSError("disk full")
 
     journal = open_journal(source, "flow/1.0.0")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="full"):
         journal.keep_lines(broken())
 
     assert not journal.lines_path.exists()
@@ -85,9 +85,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
     def broken() -> Iterator[bytes]:
         yield b"new"
-        raise OSError
+        raise OSError("disk full")
 
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="full"):
         put(path, broken())
 
     assert path.read_bytes() == b"old"

@@ -52,7 +52,7 @@ def timeline() -> Timeline:
 
 @pytest.fixture
 def client(fake: FakeGateway, timeline: Timeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayClient]:
-    monkeypatch.setattr(channel_module, "_tls", lambda config: True)
+    monkeypatch.setattr(channel_module, "_tls", lambda _: True)
     pace = Pace(60, monotonic=lambda: timeline.at, sleep=timeline.sleep, chance=lambda: 0.5)
     with GatewayClient(fake.config(), clock=StoppedClock(), pace=pace, transport=httpx2.MockTransport(fake)) as opened:
         yield opened
@@ -187,7 +187,7 @@ def test_a_receipt_that_does_not_verify_is_no_acceptance(client: GatewayClient, 
 
 def test_a_receipt_of_another_submission_is_no_acceptance(client: GatewayClient, fake: FakeGateway) -> None:
     first = client.submit_lines("flow", "1.0.0", LINES)
-    fake.change_receipt = lambda receipt: dict(first.receipt)
+    fake.change_receipt = lambda _: dict(first.receipt)
 
     with pytest.raises(ReceiptNotTrusted):
         client.submit_lines("flow", "1.0.0", LINES[:2])
@@ -241,7 +241,7 @@ def test_what_does_not_exist_is_a_refusal(client: GatewayClient) -> None:
 
 
 def test_answers_that_are_no_json_are_not_believed(client: GatewayClient, fake: FakeGateway) -> None:
-    fake.tamper = lambda answer: httpx2.Response(200, content=b"<html>")
+    fake.tamper = lambda _: httpx2.Response(200, content=b"<html>")
 
     with pytest.raises(AnswerNotTrusted):
         client.own("flow")
