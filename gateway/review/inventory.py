@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.storage import stored
+from gateway.storage.holdings import holdings
 from gateway.storage.engine import Storage
 from gateway.trip import TableShape
 
@@ -45,6 +45,6 @@ ELSEWHERE: Mapping[str, str] = {
 
 def inventory(storage: Storage, shapes: tuple[TableShape, ...]) -> list[Kept]:
     """Return what each table holds that may concern a person."""
-    held = storage.read(lambda tx: stored.holdings(tx, shapes))
+    held = storage.read(lambda tx: holdings(tx, shapes))
     products = {shape.table_name: PERSONS if shape.retention_column else AGGREGATES for shape in shapes}
     return [Kept(entry.table, {**products, **WHY}[entry.table], entry.rows, entry.oldest) for entry in held]

@@ -104,6 +104,17 @@ class Storage:
         except (DBAPIError, PoolTimeout) as error:
             raise _away(error) from error
 
+    def probe(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            StorageUnavailable: when it does not.
+        """
+        if self._writer is None:
+            self.read(_nothing)
+        else:
+            self.write(_nothing)
+
     def vacuum(self, tables: Iterable[str]) -> None:
         """Make deleted rows of some tables unreadable in the files of the database, as far as the role may."""
         assert self._writer is not None
@@ -199,7 +210,11 @@ def postgresql_engine(url: str, **options: Any) -> Engine:
     seconds = f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c lock_timeout={LOCK_SECONDS_MAX}s"
     return create_engine(
         url,
-        connect_args={"options": f"{seconds} -c synchronous_commit=on -c timezone=UTC", "connect_timeout": 10},
+        connect_args={
+            "options": f"{seconds} -c synchronous_commit=on -c timezone=UTC",
+            "connect_timeout": 10,
+            "client_encoding": "utf8",
+        },
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
@@ -230,17 +245,23 @@ def _open_sqlite(database: Path, *, read_only: bool) -> Storage:
     event.listen(reader, "begin", _begin)
     writer = None if read_only else sqlite_engine(database)
     storage = Storage(dialect="sqlite", writer=writer, reader=reader, lock=lock)
-    if writer is not None:
-        # Opens the file and keeps it open, so that readers find the WAL in place.
-        storage.write(_nothing)
-    return storage
+    # The writer opens the file and keeps it open, so that readers find the WAL in place.
+    return _answering(storage)
 
 
 def _open_postgresql(url: str, *, read_only: bool) -> Storage:
     engine = postgresql_engine(url)
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     storage = Storage(dialect="postgresql", writer=None if read_only else engine, reader=reader, lock=None)
-    storage.read(_nothing)
+    return _answering(storage)
+
+
+def _answering(storage: Storage) -> Storage:
+    try:
+        storage.probe()
+    except BaseException:
+        storage.close()
+        raise
     return storage
 
 

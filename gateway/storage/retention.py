@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select, tuple_
+from sqlalchemy import delete, func, insert, select, tuple_, update
 
 from gateway.storage.engine import Tx
 from gateway.storage.products import is_partitioned, product_table
@@ -68,6 +68,9 @@ def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str) -> list[
         keys = [(row[0], row[1]) for row in found[start : start + KEYS_PER_STATEMENT]]
         where = (table.c.partner_id == partner_id) & tuple_(table.c.month, identifier).in_(keys)
         tx.connection.execute(delete(table).where(where))
+        # A record refused as a conflict bears the id of the one that it conflicted with.
+        named = (refused_record.c.partner_id == partner_id) & refused_record.c.record_id.in_([str(k[1]) for k in keys])
+        tx.connection.execute(update(refused_record).where(named).values(record_id=None))
     return [DeletedRecord(row[2], row[3], row[4]) for row in found]
 
 

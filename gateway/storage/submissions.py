@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,6 @@ from gateway.storage.tables import nonce, refused_record, submission
 from gateway.trip import Permit, RefusedRecord, ValidSubmission
 
 PAGE_MAX = 1000
-FETCH_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +145,6 @@ def list_submissions(tx: Tx, partner_id: str, *, after: str = "", limit: int = 1
     c = submission.c
     statement = _submissions().where(c.partner_id == partner_id, c.id > after).order_by(c.id)
     return [_stored(row) for row in tx.connection.execute(statement.limit(min(limit, PAGE_MAX)))]
-
-
-def all_submissions(tx: Tx) -> Iterator[StoredSubmission]:
-    """Yield every submission by partner and id; for fsck."""
-    statement = _submissions().order_by(submission.c.partner_id, submission.c.id)
-    for row in tx.connection.execute(statement.execution_options(yield_per=FETCH_ROWS)):
-        yield _stored(row)
 
 
 def refused_of(

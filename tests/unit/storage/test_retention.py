@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forgetting; this file is about deleted records leaving their leaf hash, their count, and no id in any file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+
+from gateway.identifiers import new_id
+from gateway.storage import tables
+from gateway.storage.engine import Storage, Tx, open_storage
+from gateway.storage.holdings import Holding, holdings
+from gateway.storage.inspection import stream_records
+from gateway.storage.retention import DueRecords, bury, delete_due, due_records, tables_to_vacuum
+from gateway.storage.statistics import own_totals
+from gateway.storage.submissions import insert_submission
+from tests.engines import PostgresServer
+from tests.unit.storage.samples import (
+    BORDER_EVENT,
+    CBP,
+    FLOW,
+    IGM,
+    NOW,
+    PERMIT,
+    id_of,
+    keep,
+    leaf,
+    row,
+    valid_submission,
+)
+
+DAY = "2026-12-01"
+
+
+def files_of(url: str, server: PostgresServer | None) -> list[Path]:
+    folder = server.data if server else Path(str(make_url(url).database)).parent
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def files_with(url: str, server: PostgresServer | None, identifier: str) -> list[Path]:
+    forms = (identifier.encode(), UUID(identifier).bytes)
+    return [path for path in files_of(url, server) if any(form in path.read_bytes() for form in forms)]
+
+
+def delete_all_due(storage: Storage, day: str = DAY) -> int:
+    def delete(tx: Tx) -> int:
+        deleted = delete_due(tx, BORDER_EVENT, day=day, partner_id=CBP)
+        bury(tx, BORDER_EVENT, deleted, partner_id=CBP, at=NOW, event_id=new_id(NOW))
+        return len(deleted)
+
+    count = storage.write(delete)
+    storage.vacuum(storage.read(lambda tx: tables_to_vacuum(tx, BORDER_EVENT)))
+    return count
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_a_deleted_record_is_in_no_file_of_the_database(dialect: str, request: pytest.FixtureRequest) -> None:
+    url = str(request.getfixturevalue(f"{dialect}_url"))
+    server: PostgresServer | None = request.getfixturevalue("postgresql_server") if dialect == "postgresql" else None
+    storage = open_storage(url)
+    due = row(BORDER_EVENT, retention_until="2026-11-30")
+    identifier = id_of(BORDER_EVENT, due)
+    keep(storage, BORDER_EVENT, [due, *(row(BORDER_EVENT) for _ in range(300))])
+    assert keep(storage, BORDER_EVENT, [row(BORDER_EVENT, event_id=identifier, minors=2)]).refused
+    assert files_with(url, server, identifier)
+
+    deleted = delete_all_due(storage)
+
+    assert deleted == 1
+    assert files_with(url, server, identifier) == []
+    storage.close()
+    assert files_with(url, server, identifier) == []
+
+
+def test_a_record_is_kept_on_its_last_day_and_deleted_on_the_next(storage: Storage) -> None:
+    last_day = row(BORDER_EVENT, retention_until=DAY)
+    day_before = row(BORDER_EVENT, retention_until="2026-11-30")
+    keep(storage, BORDER_EVENT, [last_day, day_before])
+    keep(storage, BORDER_EVENT, [day_before], partner_id=IGM)
+
+    due = storage.read(lambda tx: due_records(tx, BORDER_EVENT, day=DAY))
+    deleted = delete_all_due(storage)
+
+    assert due == [DueRecords(IGM, 1), DueRecords(CBP, 1)]
+    assert deleted == 1
+    left = storage.read(lambda tx: [(r.partner_id, r.row) for r in stream_records(tx, BORDER_EVENT)])
+    assert left == [(IGM, day_before), (CBP, last_day)]
+
+
+def test_a_tombstone_keeps_place_and_leaf_and_the_totals_stay(storage: Storage) -> None:
+    due = row(BORDER_EVENT, retention_until="2026-11-30")
+    submission_id = new_id(NOW)
+    keep(storage, BORDER_EVENT, [row(BORDER_EVENT), due], submission_id=submission_id)
+    before = storage.read(lambda tx: own_totals(tx, BORDER_EVENT, partner_id=CBP))
+
+    delete_all_due(storage)
+
+    c = tables.tombstone.c
+    stones = storage.read(lambda tx: tx.connection.execute(select(c.submission_id, c.line, c.leaf_hash)).all())
+    assert [tuple(stone) for stone in stones] == [(submission_id, 2, leaf(due))]
+    assert storage.read(lambda tx: own_totals(tx, BORDER_EVENT, partner_id=CBP)) == before
+
+
+def test_the_id_of_a_deleted_record_leaves_the_refusals_that_named_it(storage: Storage) -> None:
+    due = row(BORDER_EVENT, retention_until="2026-11-30")
+    keep(storage, BORDER_EVENT, [due])
+    refused = keep(storage, BORDER_EVENT, [row(BORDER_EVENT, event_id=id_of(BORDER_EVENT, due), minors=0)]).refused
+    storage.write(
+        lambda tx: insert_submission(
+            tx,
+            valid_submission(),
+            PERMIT,
+            submission_id=new_id(NOW),
+            event_id=new_id(NOW),
+            accepted_count=0,
+            duplicate_count=0,
+            refused=refused,
+            root_accepted=b"",
+        )
+    )
+
+    delete_all_due(storage)
+
+    named = select(tables.refused_record.c.record_id)
+    assert storage.read(lambda tx: tx.connection.execute(named).scalars().all()) == [None]
+
+
+def test_a_product_without_retention_is_never_due(storage: Storage) -> None:
+    keep(storage, FLOW, [row(FLOW)])
+
+    assert storage.read(lambda tx: due_records(tx, FLOW, day="9999-12-31")) == []
+
+
+def test_the_inventory_counts_what_is_kept_and_names_the_oldest(storage: Storage) -> None:
+    keep(storage, BORDER_EVENT, [row(BORDER_EVENT, retention_until=day) for day in ("2027-01-02", "2027-01-01")])
+
+    found = storage.read(lambda tx: holdings(tx, (BORDER_EVENT, FLOW)))
+
+    assert found[:2] == [Holding("border_event_1", 2, "2027-01-01"), Holding("flow_1", 0, None)]
+    assert {holding.table for holding in found} >= {"submission", "event", "tombstone", "refused_record", "nonce"}
