@@ -43,7 +43,7 @@ pytest: $(READY) ## the tests, in random order on two processes, SQLite and real
 	$(BIN)/pytest -q -n 2 -m "$(QUICK)" $(ARGS)
 
 bench: $(READY) ## 100,000 border events in one submission, beside the limit of one core
-	$(BIN)/gateway bench $(ARGS)
+	$(BIN)/python -m tests.bench.ingest $(ARGS)
 
 conformance: $(READY) ## programs of others (curl, openssl, nginx) against a running gateway, and the public data
 	.ci/tools curl openssl nginx
