@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.storage.holdings import holdings
 from gateway.storage.engine import Storage
+from gateway.storage.holdings import holdings
 from gateway.trip import TableShape
 
 
