@@ -183,7 +183,7 @@ def parse_signature(signature_input: str, signature: str, *, tag: str | None, an
         inputs, signatures = parse_dictionary(signature_input), parse_dictionary(signature)
     except ValueError as error:
         raise SignatureRefused(SignatureFlaw.MALFORMED, "not a structured dictionary") from error
-    tagged = [(label, member) for label, member in inputs.items() if member[1].get("tag") == tag]
+    tagged = [(label, member) for label, member in inputs.items() if _tag_of(member) == tag]
     if not tagged:
         raise SignatureRefused(SignatureFlaw.MISSING, f"tag {tag}")
     # Two signatures with our tag would let two readers each check another one.
@@ -199,6 +199,11 @@ def parse_signature(signature_input: str, signature: str, *, tag: str | None, an
         raise SignatureRefused(SignatureFlaw.MALFORMED, "Signature has no byte sequence of that label")
     params = serialize_inner_list(items, parameters)
     return ParsedSignature(label, components, params, octets, **values)
+
+
+def _tag_of(member: Member) -> str | None:
+    tag = member[1].get("tag")
+    return tag if type(tag) is str else None  # A token equals a string in the library, and not in RFC 9421.
 
 
 def _read_components(items: Sequence[Member], *, answer: bool) -> tuple[Component, ...]:
