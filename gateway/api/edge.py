@@ -77,11 +77,11 @@ class Edge:
                 return
             await self._inner(scope, receive, answer)
         except Exception:  # The one edge: whatever is wrong with us, the caller learns an incident id and no more.
-            log.exception("fault", path=visit.path)
+            log.exception("fault", route=_route(scope))
             if not outgoing.started:
                 await fault(visit)(scope, receive, answer)
         finally:
-            log.info("request served", method=scope["method"], path=visit.path, status=outgoing.status)
+            log.info("request served", method=scope["method"], route=_route(scope), status=outgoing.status)
 
     def _admit(self, visit: Visit, scope: Scope) -> None:
         """Let a request in.
@@ -96,6 +96,11 @@ class Edge:
         check_head(scope["headers"])
         if visit.path not in UNLIMITED_PATHS:
             self._desk.rate.take(visit.source, at=visit.at)
+
+
+def _route(scope: Scope) -> str:
+    # A path is whatever a caller writes; only the pattern that it matched is fit for the operational log.
+    return str(getattr(scope.get("route"), "path", "unknown"))
 
 
 class _Outgoing:
