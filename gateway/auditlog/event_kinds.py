@@ -380,7 +380,7 @@ class RecordsDeleted(AuditEvent):
     product: str
     before: str
     deleted_count: int
-    deleted_root: str | None = None
+    deleted_root: str
     source: str = OPERATOR
 
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pytest
 from sqlalchemy import text
 
 from gateway.contracting.contract import ContractSet
@@ -17,12 +19,13 @@ from gateway.contracting.rows import canonical_line
 from gateway.intake.keep import keep
 from gateway.review.findings import Finding
 from gateway.review.fsck import fsck
-from gateway.storage.engine import Storage
+from gateway.storage.engine import Storage, Tx
 from gateway.trip import PeerCertificate, RecordChunk, RefusedRecord, Row, SignedRequest, TableShape
 from gateway.wire.merkle import leaf_hash, root_of
 from tests.unit.auditlog.world import VERIFIER, World
 from tests.unit.storage.samples import BORDER_EVENT, CBP, FLOW, NOW, PERMIT, row, valid_submission
 
+T = TypeVar("T")
 PATH = "/v1/submissions/border-event/1.0.0"
 
 
@@ -78,19 +81,48 @@ def found(storage: Storage) -> list[Finding]:
     return list(fsck(storage, contracts(), VERIFIER))
 
 
-def corrupt(storage: Storage, *statements: str, **values: Any) -> None:
-    """Change rows behind the gateway's back, as somebody with the database's password would."""
+class _RollBack(Exception):
+    """Ends a transaction that was only tried."""
 
-    def work(tx: Any) -> None:
-        if storage.dialect == "postgresql":
+
+class _Inside:
+    """A storage whose reads see what one open transaction sees."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        return work(self._tx)
+
+
+def found_after(storage: Storage, statement: str, values: Mapping[str, Any]) -> list[Finding]:
+    """Return what fsck finds once rows were changed behind the gateway's back, and undo the change."""
+    findings: list[Finding] = []
+
+    def work(tx: Tx) -> None:
+        # As somebody with the database's password could.
+        if tx.dialect == "postgresql":
             tx.connection.execute(text("SET LOCAL session_replication_role = replica"))
-        for statement in statements:
-            tx.connection.execute(text(statement), values)
+        tx.connection.execute(text(statement), dict(values))
+        findings.extend(found(_Inside(tx)))
+        raise _RollBack
 
-    if storage.dialect == "postgresql":
+    with without_foreign_keys(storage), pytest.raises(_RollBack):
         storage.write(work)
-        return
+    return findings
+
+
+@contextmanager
+def without_foreign_keys(storage: Storage) -> Iterator[None]:
+    """Let changes through that SQLite itself would refuse; it heeds the pragma outside of transactions only."""
+    if storage.dialect == "sqlite":
+        _pragma(storage, "foreign_keys=OFF")
+    yield
+    if storage.dialect == "sqlite":
+        _pragma(storage, "foreign_keys=ON")
+
+
+def _pragma(storage: Storage, pragma: str) -> None:
     raw = storage._writer.raw_connection()
-    raw.execute("PRAGMA foreign_keys=OFF")
+    raw.cursor().execute(f"PRAGMA {pragma}")
     raw.close()
-    storage.write(work)

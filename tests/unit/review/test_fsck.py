@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from gateway.auditlog.event_kinds import NO_PARTNER, OPERATOR, RecordsDeleted
-from gateway.auditlog.events import record_event
+from gateway.intake.retention import delete_expired
 from gateway.review.findings import Defect
 from gateway.review.fsck import fsck
-from gateway.storage import log, retention, tables
+from gateway.storage import log, tables
 from gateway.storage.engine import Storage
 from gateway.wire.note import sign_note
 from tests.unit.auditlog.world import ORIGIN, SIGNER, VERIFIER, World
-from tests.unit.review.archive import contracts, corrupt, fill, found, submit
+from tests.unit.review.archive import contracts, fill, found, found_after, submit
 from tests.unit.storage.samples import BORDER_EVENT, CBP, row
 
-ONE_RECORD = "(SELECT min(line) FROM border_event_1)"
 FIRST_EVENT = "(SELECT event_id FROM leaf WHERE leaf_index = 3)"
 LAST_SIGNED = "signed AND tree_size = (SELECT max(tree_size) FROM checkpoint)"
 
@@ -64,29 +64,25 @@ def test_progress_is_told(filled: World) -> None:
 
 def test_deleted_records_leave_a_clean_database(filled: World) -> None:
     """A tombstone keeps the leaf hash, and with it the submission's root."""
+    filled.clock.at += timedelta(days=365)
 
-    def delete(tx: object) -> int:
-        event = RecordsDeleted(product="border-event", before="2027-06-01", deleted_count=6)
-        at = filled.clock.now()
-        event_id = record_event(
-            tx, event, at=at, partner_id=NO_PARTNER, audience=frozenset({"USA"}), actor=OPERATOR, request_id="job"
-        )
-        return retention.delete_due(tx, BORDER_EVENT, day="2027-06-01", partner_id=CBP, at=at, event_id=event_id)
-
-    assert filled.storage.write(delete) == 6
+    assert delete_expired(filled.storage, contracts().shapes, clock=filled.clock) == 6
     filled.settle()
     assert found(filled.storage) == []
 
-    corrupt(filled.storage, "UPDATE tombstone SET leaf_hash = :hash WHERE line = 3", hash=bytes(32))
-    assert {finding.defect for finding in found(filled.storage)} == {Defect.SUBMISSION_ROOT}
+    flipped = found_after(filled.storage, "UPDATE tombstone SET leaf_hash = :hash WHERE line = 3", {"hash": bytes(32)})
+    assert {finding.defect for finding in flipped} == {Defect.SUBMISSION_ROOT}
 
 
 RECORDS = {
     "text column": ("UPDATE border_event_1 SET place_code = '9999' WHERE line = 3", {Defect.RECORD_LINE}),
     "integer column": ("UPDATE border_event_1 SET person_count = 9 WHERE line = 3", {Defect.RECORD_LINE}),
-    "optional column": ("UPDATE border_event_1 SET minors = NULL WHERE line = 3", {Defect.RECORD_LINE}),
+    "optional column": ("UPDATE border_event_1 SET outcome = 'OTHER' WHERE line = 3", {Defect.RECORD_LINE}),
     "cell": ("UPDATE flow_1 SET count = count + 1 WHERE line = 1", {Defect.RECORD_LINE}),
-    "leaf hash": ("UPDATE border_event_1 SET leaf_hash = :hash WHERE line = 3", {Defect.RECORD_LINE, Defect.SUBMISSION_ROOT}),
+    "leaf hash": (
+        "UPDATE border_event_1 SET leaf_hash = :hash WHERE line = 3",
+        {Defect.RECORD_LINE, Defect.SUBMISSION_ROOT},
+    ),
     "record gone": ("DELETE FROM border_event_1 WHERE line = 3", {Defect.SUBMISSION_COUNT, Defect.SUBMISSION_ROOT}),
     "records swapped": (
         "UPDATE border_event_1 SET line = CASE line WHEN 3 THEN 4 WHEN 4 THEN 3 ELSE line END",
@@ -113,7 +109,7 @@ RECORDS = {
     ),
     "signature": ("UPDATE submission SET signature = :hash WHERE partner_id = 'GTM.IGM'", {Defect.SUBMISSION_EVENT}),
     "superseded by a stranger": (
-        "UPDATE border_event_1 SET superseded_by = (SELECT record_id FROM border_event_1 WHERE line = 3) WHERE line = 4",
+        "UPDATE border_event_1 SET superseded_by = (SELECT event_id FROM border_event_1 WHERE line = 3) WHERE line = 4",
         {Defect.CORRECTION},
     ),
 }
@@ -123,7 +119,7 @@ LOG = {
     "leaf gone": ("DELETE FROM leaf WHERE leaf_index = 3", {Defect.LEAF_MISSING, Defect.EVENT_WITHOUT_PLACE}),
     "last leaf gone": ("DELETE FROM leaf WHERE leaf_index = 299", {Defect.LEAF_MISSING, Defect.EVENT_WITHOUT_PLACE}),
     "leaf doubled": (
-        "INSERT INTO leaf SELECT 300, '00000000-0000-7000-8000-000000000000', entry, leaf_hash FROM leaf WHERE leaf_index = 3",
+        "INSERT INTO leaf SELECT 300, 'other', entry, leaf_hash FROM leaf WHERE leaf_index = 3",
         {Defect.LEAF_BEYOND_HEAD, Defect.LEAF_WITHOUT_EVENT},
     ),
     "event gone": (f"DELETE FROM event WHERE id = {FIRST_EVENT}", {Defect.LEAF_WITHOUT_EVENT, Defect.SUBMISSION_EVENT}),
@@ -131,12 +127,18 @@ LOG = {
         f"INSERT INTO pending_event SELECT partner_id, id FROM event WHERE id = {FIRST_EVENT}",
         {Defect.EVENT_PLACED_AND_PENDING},
     ),
-    "event rewritten": (f"UPDATE event SET entry = :entry WHERE id = {FIRST_EVENT}", {Defect.LEAF_ENTRY, Defect.EVENT_CONTENT}),
+    "event rewritten": (
+        f"UPDATE event SET entry = :entry WHERE id = {FIRST_EVENT}",
+        {Defect.LEAF_ENTRY, Defect.EVENT_CONTENT},
+    ),
     "field rewritten": (
         f"UPDATE event SET fields = replace(fields, 'GTM.IGM', 'MEX.INM') WHERE id = {FIRST_EVENT}",
         {Defect.EVENT_CONTENT, Defect.SUBMISSION_EVENT},
     ),
-    "field cut": (f"UPDATE event SET fields = '[' WHERE id = {FIRST_EVENT}", {Defect.EVENT_CONTENT, Defect.SUBMISSION_EVENT}),
+    "field cut": (
+        f"UPDATE event SET fields = '[' WHERE id = {FIRST_EVENT}",
+        {Defect.EVENT_CONTENT, Defect.SUBMISSION_EVENT},
+    ),
     "partner rewritten": (f"UPDATE event SET partner_id = 'MEX.INM' WHERE id = {FIRST_EVENT}", {Defect.EVENT_COLUMNS}),
     "kind rewritten": (
         f"UPDATE event SET kind = 'search.run' WHERE id = {FIRST_EVENT}",
@@ -173,20 +175,18 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("corruption", [*(("record", name) for name in RECORDS), *(("log", name) for name in LOG)])
-def test_every_single_corruption_is_found(filled: World, corruption: tuple[str, str]) -> None:
-    part, name = corruption
-    statement, defects = (RECORDS if part == "record" else LOG)[name]
-    used = {key: value for key, value in VALUES.items() if f":{key}" in statement}
-
-    corrupt(filled.storage, statement, **used)
-    assert defects <= {finding.defect for finding in found(filled.storage)}
+def test_every_single_corruption_is_found(filled: World, subtests: pytest.Subtests) -> None:
+    """Each is planted alone, in a transaction that is undone."""
+    for name, (statement, defects) in (RECORDS | LOG).items():
+        used = {key: value for key, value in VALUES.items() if f":{key}" in statement}
+        with subtests.test(name):
+            assert defects <= {finding.defect for finding in found_after(filled.storage, statement, used)}
+    assert found(filled.storage) == []
 
 
 def test_a_finding_names_the_place_and_no_value(filled: World) -> None:
-    corrupt(filled.storage, "UPDATE border_event_1 SET place_code = 'SECRETVALUE' WHERE line = 3")
+    findings = found_after(filled.storage, "UPDATE border_event_1 SET place_code = 'SECRETVALUE' WHERE line = 3", {})
 
-    findings = found(filled.storage)
     assert [str(finding) for finding in findings] == [
         f"record-line at submission {CBP} {filled.submissions[0]} line 3: in border_event_1"
     ]
@@ -194,9 +194,7 @@ def test_a_finding_names_the_place_and_no_value(filled: World) -> None:
 
 def test_an_erased_event_is_clean(filled: World) -> None:
     """Erasure takes values and key; the log holds without them."""
-    corrupt(filled.storage, "UPDATE event SET personal = NULL, personal_key = NULL")
-
-    assert found(filled.storage) == []
+    assert found_after(filled.storage, "UPDATE event SET personal = NULL, personal_key = NULL", {}) == []
 
 
 def test_fsck_changes_nothing(filled: World) -> None:
