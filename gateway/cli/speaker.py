@@ -20,6 +20,7 @@ from gateway.client.failures import (
     ReceiptNotTrusted,
     Refused,
 )
+from gateway.client.submit import InputUnusable
 
 OK: Final = 0
 FINDING: Final = 1
@@ -58,11 +59,14 @@ class Speaker:
         """Print a failure and return the exit code that belongs to it."""
         for kind, key, code in _FAILURES:
             if isinstance(failure, kind):
-                self.complain(key, detail=failure)
+                self.complain(key, detail=self._words_of(failure))
                 return code
         assert isinstance(failure, Refused)
         self._explain_refusal(failure)
         return FINDING
+
+    def _words_of(self, failure: ClientFailure) -> str:
+        return failure.es if isinstance(failure, InputUnusable) and self.language == "es" else str(failure)
 
     def _explain_refusal(self, refused: Refused) -> None:
         self.complain("refused", reason=refused.reason, detail=refused.detail)
@@ -85,6 +89,7 @@ _FAILURES: Final = (
     (CannotReach, "cannot-reach", UNREACHABLE),
     (ConfigInvalid, "config", USAGE),
     (BadInput, "bad-input", USAGE),
+    (InputUnusable, "bad-input", USAGE),
     (AnswerNotTrusted, "not-trusted", FINDING),
     (ReceiptNotTrusted, "receipt-not-trusted", FINDING),
 )

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway.cli.connecting import ConfigOption, ContractOption, ContractsOption, client_of, contract_name, existing
-from gateway.cli.speaker import BadInput, Speaker, on_terminal, speaker_of
+from gateway.cli.speaker import Speaker, on_terminal, speaker_of
 from gateway.client.outcome import FileOutcome, SubmitOutcome
-from gateway.client.submit import RECORDS_PER_PART, InputUnusable, PartDone, submit_file
+from gateway.client.submit import RECORDS_PER_PART, PartDone, submit_file
 
 
 def submit(
@@ -34,18 +34,15 @@ def submit(
     speaker = speaker_of(ctx)
     product, version = contract_name(contract)
     with client_of(config, speaker) as client, ExitStack() as stack:
-        try:
-            outcome = submit_file(
-                client,
-                existing(file),
-                product,
-                version,
-                contracts=contracts,
-                records_per_part=records_per_part,
-                progress=_progress(speaker, stack, file),
-            )
-        except InputUnusable as error:
-            raise BadInput(str(error)) from error
+        outcome = submit_file(
+            client,
+            existing(file),
+            product,
+            version,
+            contracts=contracts,
+            records_per_part=records_per_part,
+            progress=_progress(speaker, stack, file),
+        )
     report(speaker, file, outcome)
 
 

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from gateway.cli.connecting import ConfigOption, ContractOption, ContractsOption, client_of, contract_name, existing
-from gateway.cli.speaker import FINDING, BadInput, Speaker, error_values, speaker_of
+from gateway.cli.speaker import FINDING, Speaker, error_values, speaker_of
 from gateway.client.check import check_file
-from gateway.client.submit import InputUnusable, lines_of_file
+from gateway.client.submit import lines_of_file
 from gateway.clock import SystemClock
 
 _ERRORS_SHOWN = 20
@@ -28,11 +28,8 @@ def validate(
     """Check every record of a file against the contract, here and on request at the gateway."""
     speaker = speaker_of(ctx)
     product, version = contract_name(contract)
-    try:
-        found = check_file(existing(file), product, version, at=SystemClock().now(), contracts=contracts)
-        lines = list(lines_of_file(file, product, version, contracts=contracts)) if remote else []
-    except InputUnusable as error:
-        raise BadInput(str(error)) from error
+    found = check_file(existing(file), product, version, at=SystemClock().now(), contracts=contracts)
+    lines = list(lines_of_file(file, product, version, contracts=contracts)) if remote else []
     for refused in found.refused[:_ERRORS_SHOWN]:
         detail = refused.es if speaker.language == "es" else refused.en
         speaker.tell("record-error", line=refused.line, pointer=refused.pointer, code=refused.code, detail=detail)

@@ -11,6 +11,7 @@ sends the same bytes under the same keys: what was accepted is answered as a rep
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,12 +32,17 @@ from gateway.wire.canonical import canonical_bytes, parse_canonical
 
 RECORDS_PER_PART: Final = 50_000
 LINE_BYTES_MAX: Final = 64 * 1024
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,40}/[0-9]+\.[0-9]+\.[0-9]+")
 
 PartDone = Callable[[int, int, SubmitOutcome], None]
 
 
 class InputUnusable(ClientFailure):
     """The input file, or the contract it names, cannot be used here."""
+
+    def __init__(self, en: str, es: str = "") -> None:
+        self.es = es or en
+        super().__init__(en)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ def local_contract(product: str, version: str, contracts: Path | None) -> Contra
     Raises:
         InputUnusable: when there is none of that name and version.
     """
+    if not _NAME.fullmatch(f"{product}/{version}"):
+        raise InputUnusable(f"contract {product}/{version}: not of the form flow/1.0.0")
     try:
         return load_contract((contracts or packaged_root()) / product / version)
     except (ContractInvalid, OSError) as error:
@@ -138,8 +146,11 @@ def _csv(path: Path, contract: Contract) -> Iterator[bytes]:
     clock = SystemClock()
     try:
         yield from lines_of_csv(path, contract, new_id=lambda: new_id(clock.now()))
-    except (InputUnreadable, OSError, UnicodeDecodeError) as error:
-        raise InputUnusable(f"{path}: {error}") from error
+    except InputUnreadable as error:
+        where = f"fila {error.row}, columna {error.column}" if error.column else f"fila {error.row}"
+        raise InputUnusable(f"{path}: {error}", f"{path}: {where}: {error.es}") from error
+    except OSError as error:
+        raise InputUnusable(f"{path}: {error.strerror or error}") from error
 
 
 def _ndjson(path: Path) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from tests.unit.aggregates.test_pull import CELL, NOW
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Running:
     with running(tmp_path_factory.mktemp("canaries") / "sandbox") as started:
         plant(started)
-        assert started.stop() == 0
+        started.stop()
     return started
 
 
