@@ -6,21 +6,25 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from gateway.errors import PurposeMissing
-from gateway.policy.agreements import clauses_for
+from gateway.policy.agreements import PURPOSES, clauses_for
 from gateway.policy.load import PolicySet
 from gateway.trip import Partner
 
-PURPOSE_CHARACTERS_MAX = 64
+# The floor forbids it by name; that it was tried is worth telling.
+NEVER = "IMMIGRATION_ENFORCEMENT_INDIVIDUAL"
+OTHER = "OTHER"
 
 
 def purpose_of(policies: PolicySet, reader: Partner, owners: Collection[str], product: str, named: str) -> str:
     """Return the purpose of a reading; whether it is one of the agreement's is the decision point's to say.
 
+    A word that is no purpose at all becomes `OTHER`, because the audit log takes no free text.
+
     Raises:
         PurposeMissing: when none is named and the agreements with these owners have several.
     """
     if named:
-        return named[:PURPOSE_CHARACTERS_MAX]
+        return named if named in PURPOSES | {NEVER} else OTHER
     clauses = [
         clause
         for owner in (owners or policies.parties)

@@ -256,6 +256,17 @@ def test_a_refused_pull_is_shown_to_the_owner_that_was_named_and_to_no_other(cou
 
 
 @pytest.mark.parametrize(
+    ("named", "logged"),
+    [("IMMIGRATION_ENFORCEMENT_INDIVIDUAL", "IMMIGRATION_ENFORCEMENT_INDIVIDUAL"), ("Ana Gomez, case 7", "OTHER")],
+)
+def test_the_log_takes_no_free_text_for_a_purpose(counter: Counter, named: str, logged: str) -> None:
+    with pytest.raises(DeniedByPolicy) as caught:
+        counter.ask(purpose=named)
+
+    assert counter.event(caught.value.audit_event)[1]["purpose"] == logged
+
+
+@pytest.mark.parametrize(
     ("accept", "media_type"),
     [
         ("", "application/vnd.sdmx.data+csv;version=2.0.0"),
