@@ -95,7 +95,7 @@ def signed_request(  # noqa: PLR0913 -- what the edge knows, each by name
         path=scope["raw_path"].decode("ascii"),
         headers=headers,
         peer=peer_certificate(scope, peer_mode),
-        body=_body(receive, int(declared), bytes_max=body_bytes_max, seconds=body_seconds),
+        body=_body(_unbroken(scope, receive), int(declared), bytes_max=body_bytes_max, seconds=body_seconds),
         received_at=at,
         language=language_of(scope["headers"]),
     )
@@ -119,6 +119,16 @@ def _body(receive: Receive, declared_bytes: int, *, bytes_max: int, seconds: flo
         more = message.get("more_body", False)
         if piece := message.get("body", b""):
             yield piece
+
+
+def _unbroken(scope: Mapping[str, Any], receive: Receive) -> Receive:
+    async def receive_unbroken() -> Any:
+        message = await receive()
+        if scope["state"].get("broken"):
+            raise BodyIncomplete
+        return message
+
+    return receive_unbroken
 
 
 async def _receive_before(receive: Receive, end: float) -> Any:

@@ -125,7 +125,10 @@ class GatewayProtocol(HttpToolsProtocol):
         """Let the application refuse what the parser cannot read, so that it has a problem document and an event."""
         self._stop_deadline()
         if self._is_answering():
-            self.transport.close()  # a broken body: the application sees the disconnect
+            # The body broke off in the middle of its coding: who reads it is woken, refuses, and the answer ends this.
+            self.scope["state"]["broken"] = True
+            self.cycle.keep_alive = False
+            self.cycle.message_event.set()
             return
         state = {**self.app_state, "peer_der": self._peer_der, "unreadable": msg}
         scope: Any = {

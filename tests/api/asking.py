@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
+
 from gateway.api.problems import ROWS
 from gateway.auditlog.receipts import fields_of
 from gateway.errors import Reason
@@ -18,6 +20,7 @@ from gateway.identifiers import new_id
 from gateway.storage import log, submissions
 from gateway.storage.engine import Tx
 from gateway.storage.log import StoredEvent
+from gateway.storage.tables import event as event_table
 from gateway.wire.canonical import canonical_bytes
 from gateway.wire.digests import format_content_digest, parse_content_digest, sha256
 from gateway.wire.http_signature import request_covered, sign_request, verify_answer
@@ -198,12 +201,13 @@ def stored_event(gateway: Running, event_id: str) -> StoredEvent:
 
 def newest_event(gateway: Running, kind: str, after: str) -> StoredEvent:
     """Return the first event of a kind after an id, waiting for it for a bounded time."""
+    newer = select(event_table.c.id).where(event_table.c.kind == kind, event_table.c.id > after)
     deadline = time.monotonic() + EVENT_SECONDS_MAX
     with gateway.storage() as storage:
         while time.monotonic() < deadline:
-            for found in storage.read(lambda tx: log.events_after(tx, after, 100)):
-                if found.kind == kind:
-                    return found
+            found = storage.read(lambda tx: tx.connection.execute(newer.order_by(event_table.c.id)).first())
+            if found is not None:
+                return stored_event(gateway, found.id)
     raise AssertionError(f"no event {kind}")
 
 
