@@ -72,6 +72,11 @@ def create_product_table(op: TableMaker, shape: TableShape) -> None:
     for name, columns, options in _indexes(shape):
         op.create_index(name, shape.table_name, list(columns), **options)
     if op.get_bind().dialect.name == "postgresql":
+        if shape.retention_column:
+            # A few pages at any size. SQLite has nothing like it; the job finds old rows first, in the key's order.
+            op.create_index(
+                f"{shape.table_name}_retention", shape.table_name, [shape.retention_column], postgresql_using="brin"
+            )
         for statement in _without_statistics(shape, shape.table_name):
             op.execute(statement)
 
@@ -134,9 +139,6 @@ def _indexes(shape: TableShape) -> list[tuple[str, tuple[str, ...], dict[str, An
         live = _live()
         options = {"unique": True, "sqlite_where": live, "postgresql_where": live}
         indexes.append((f"{shape.table_name}_live", ("partner_id", "cell_key"), options))
-    if shape.retention_column:
-        options = {"postgresql_using": "brin"}
-        indexes.append((f"{shape.table_name}_retention", (shape.retention_column,), options))
     return indexes
 
 
@@ -151,7 +153,9 @@ def _live() -> Any:
 
 
 def _options(shape: TableShape) -> dict[str, Any]:
-    return {"postgresql_partition_by": "LIST (month)"} if is_partitioned(shape) else {}
+    # Without rowid the key is the row's place: a third less file than with a second tree for the key.
+    options: dict[str, Any] = {"sqlite_with_rowid": False}
+    return options | {"postgresql_partition_by": "LIST (month)"} if is_partitioned(shape) else options
 
 
 def _type(field: FieldType) -> TypeEngine[Any]:

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import psycopg
@@ -62,10 +64,11 @@ def keep_records(
 ) -> KeptChunk:
     """Insert what is new of a chunk, and say of every record whether it was accepted, a repeat, or refused."""
     keeper = _Keeper(tx, shape, places_of(shape), partner_id, submission_id, format_instant(accepted_at))
-    ensure_months(tx, shape, frozenset(month_of(str(row[keeper.places.id])) for row in chunk.rows))
     if not chunk.rows:
         return KeptChunk((), (), ())
-    if _all_add(keeper, chunk) and _insert_new(keeper, chunk):  # (1)
+    months = [month_of(str(row[keeper.places.id])) for row in chunk.rows]
+    ensure_months(tx, shape, frozenset(months))
+    if _all_add(keeper, chunk) and _insert_new(keeper, chunk, months):  # (1)
         _move(keeper, chunk, chunk.rows, ())
         return KeptChunk(tuple(range(len(chunk.rows))), (), ())
     return _settle(keeper, chunk)  # (2)
@@ -87,12 +90,15 @@ def _all_add(keeper: _Keeper, chunk: RecordChunk) -> bool:
     return place < 0 or not {row[place] for row in chunk.rows} - {None, "add"}
 
 
-def _insert_new(keeper: _Keeper, chunk: RecordChunk) -> bool:
+def _insert_new(keeper: _Keeper, chunk: RecordChunk, months: Sequence[int]) -> bool:
     """Insert a chunk of additions; False when some key stood before, and then nothing of it was inserted."""
-    cell_key_of, identifier = keeper.places.cell_key_of, keeper.places.id
-    stored = [
-        _stored(keeper, row, leaf_hash, line, 0, None, cell_key_of(row), str(row[identifier]))
-        for row, leaf_hash, line in zip(chunk.rows, chunk.leaf_hashes, chunk.lines, strict=True)
+    partner_id, submission_id, accepted_at = keeper.partner_id, keeper.submission_id, keeper.accepted_at
+    cell_keys = [keeper.places.cell_key_of(row) for row in chunk.rows] if keeper.places.natural_key else repeat(None)
+    stored: list[Stored] = [
+        (partner_id, month, *row, leaf_hash, submission_id, line, accepted_at, 0, None, None, cell_key)
+        for month, row, leaf_hash, line, cell_key in zip(
+            months, chunk.rows, chunk.leaf_hashes, chunk.lines, cell_keys, strict=False
+        )
     ]
     savepoint = keeper.tx.connection.begin_nested()
     try:
@@ -110,10 +116,7 @@ def _settle(keeper: _Keeper, chunk: RecordChunk) -> KeptChunk:
     settlement = settle(keeper.shape, chunk, _known(keeper, chunk))
     # The heads first: their cells must be free before the amendments take them.
     _mark_superseded(keeper, settlement.superseded)
-    stored = [
-        _stored(keeper, s.row, s.leaf_hash, chunk.lines[s.position or 0], s.revision, s.superseded_by, s.cell_key, s.id)
-        for s in settlement.accepted
-    ]
+    stored = [_stored(keeper, s, chunk.lines[s.position or 0]) for s in settlement.accepted]
     try:
         whole = _bulk_insert(keeper, stored) if stored else True
     except _KeyStands as error:
@@ -139,29 +142,19 @@ def _move(keeper: _Keeper, chunk: RecordChunk, added: Sequence[Row], withdrawn: 
         )
 
 
-def _stored(  # noqa: PLR0913, PLR0917 - called for every record: keywords and a value object cost a fifth of the path
-    keeper: _Keeper,
-    row: Row,
-    leaf_hash: bytes,
-    line: int,
-    revision: int,
-    superseded_by: str | None,
-    cell_key: bytes | None,
-    identifier: str,
-) -> Stored:
-    superseded_at = keeper.accepted_at if superseded_by else None
+def _stored(keeper: _Keeper, standing: Standing, line: int) -> Stored:
     return (
         keeper.partner_id,
-        month_of(identifier),
-        *row,
-        leaf_hash,
+        month_of(standing.id),
+        *standing.row,
+        standing.leaf_hash,
         keeper.submission_id,
         line,
         keeper.accepted_at,
-        revision,
-        superseded_by,
-        superseded_at,
-        cell_key,
+        standing.revision,
+        standing.superseded_by,
+        keeper.accepted_at if standing.superseded_by else None,
+        standing.cell_key,
     )
 
 
@@ -173,7 +166,7 @@ def _bulk_insert(keeper: _Keeper, rows: list[Stored]) -> bool:
     """Insert rows of the whole width of the table; False or `_KeyStands` when a key objects."""
     # In the order of their ids, so that two submissions of the same records do not deadlock.
     identifier = keeper.places.id + 2
-    rows.sort(key=lambda row: str(row[identifier]))
+    rows.sort(key=itemgetter(identifier))
     names = ("partner_id", "month", *keeper.shape.column_names, *KEEPING)
     if keeper.tx.dialect == "postgresql":
         _copy(keeper.tx, keeper.shape.table_name, names, rows)
