@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -44,8 +44,8 @@ class Running:
         """Return where the operational log of the process goes."""
         return self.files.folder / "gateway.log"
 
-    def start(self) -> None:
-        """Start the process and return when a submission would be accepted."""
+    def start(self, *, until_ready: bool = True) -> None:
+        """Start the process and return when a submission would be accepted, or only when it answers."""
         with self.log_file.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gateway", "serve", "--config", str(self.files.settings)],
@@ -55,7 +55,7 @@ class Running:
                 env={**os.environ, **self.environment},
             )
         deadline = time.monotonic() + READY_SECONDS_MAX
-        while self.ready() is not True:
+        while not (self.ready() if until_ready else self.answers()):
             assert self.process.poll() is None, self.log_file.read_text()[-4000:]
             assert time.monotonic() < deadline, self.log_file.read_text()[-4000:]
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -74,13 +74,19 @@ class Running:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS_MAX)
 
+    def answers(self) -> bool:
+        """Say whether the gateway answers at all."""
+        try:
+            return self.get(USA, "/healthz")[0] == 200
+        except OSError:
+            return False
+
     def ready(self) -> bool:
         """Say whether the gateway says that it is ready."""
         try:
-            status, _, _ = self.get(USA, "/readyz")
+            return self.get(USA, "/readyz")[0] == 200
         except OSError:
             return False
-        return status == 200
 
     def party(self, name: str) -> PartyFiles:
         """Return the files of a partner or officer."""
@@ -170,9 +176,15 @@ def running(
     engine_url: str | None = None,
     environment: dict[str, str] | None = None,
     valid_from: datetime | None = None,
+    prepare: Callable[[SandboxFiles], None] | None = None,
 ) -> Iterator[Running]:
-    """Make a sandbox, run its gateway until the block ends, and let it end in order."""
+    """Make a sandbox, run its gateway until the block ends, and let it end in order.
+
+    `prepare` changes the sandbox before the gateway starts.
+    """
     files = create_sandbox(folder, engine_url=engine_url, valid_from=valid_from)
+    if prepare is not None:
+        prepare(files)
     gateway = Running(files, environment or {})
     gateway.start()
     try:

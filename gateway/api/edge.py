@@ -77,11 +77,11 @@ class Edge:
                 return
             await self._inner(scope, receive, answer)
         except Exception:  # The one edge: whatever is wrong with us, the caller learns an incident id and no more.
-            log.exception("fault", route=_route(scope))
+            log.exception("fault", path=_route(scope))
             if not outgoing.started:
                 await fault(visit)(scope, receive, answer)
         finally:
-            log.info("request served", method=scope["method"], route=_route(scope), status=outgoing.status)
+            log.info("request served", method=scope["method"], path=_route(scope), status=outgoing.status)
 
     def _admit(self, visit: Visit, scope: Scope) -> None:
         """Let a request in.

@@ -120,7 +120,7 @@ class TlsKeeper:
             with contextlib.suppress(OSError, ValueError):
                 due = x509.load_pem_x509_crl(path.read_bytes()).next_update_utc
                 if due is not None and (due - at).days < STALE_WARNING_DAYS:
-                    log.warning("revocation list is due", file=path.name, next_update=due.isoformat())
+                    log.warning("revocation list is due", cause=path.name, until=due.isoformat())
 
 
 class Handshake(ssl.SSLObject):

@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
+import ssl
 import struct
 from dataclasses import replace
 
+import httpx2
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 from gateway.auditlog.receipts import fields_of
 from gateway.errors import Reason
+from gateway.wire.keys import FileSigner
 from tests.api.asking import (
     check_problem,
     check_signature,
@@ -21,7 +27,7 @@ from tests.api.asking import (
     send,
     signed,
 )
-from tests.running import USA, Running, parse_answer
+from tests.running import READ_SECONDS, USA, Running, parse_answer
 
 
 def test_a_half_sent_body_is_refused_and_nothing_of_it_is_kept(gateway: Running) -> None:
@@ -83,3 +89,17 @@ def test_nothing_is_uploaded_before_the_signature_is_proven(gateway: Running) ->
     asked = replace(signed(gateway, [line()], tag="other"), declared=50_000_000, body=b"")
 
     refused(gateway, asked, Reason.SIGNATURE_MISSING)
+
+
+def test_who_uploads_much_in_vain_still_learns_why(gateway: Running) -> None:
+    """A client that sends all before it reads is cut off, and finds the refusal waiting."""
+    content = secrets.token_bytes(30_000_000)
+    forger = replace(FileSigner.of(ed25519.Ed25519PrivateKey.generate()), keyid=gateway.party(USA).keyid)
+    asked = signed(gateway, body=content, signer=forger)
+    context = ssl.create_default_context(cafile=str(gateway.files.server_ca))
+    context.load_cert_chain(gateway.party(USA).tls_cert, gateway.party(USA).tls_key)
+
+    with httpx2.Client(verify=context, trust_env=False, timeout=READ_SECONDS) as client:
+        answer = client.post(gateway.files.public_origin + asked.path, content=content, headers=list(asked.headers))
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, Reason.SIGNATURE_INVALID)
