@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cutting a file; this file is about whole periods under atomic contracts, and any number under partial ones."""
+
+from __future__ import annotations
+
+from gateway.importing.periods import parts_of
+from tests.unit.contracting.submissions import contract, line, numbered
+
+CELLS = [
+    line(numbered("flow", "cell", number, period=period))
+    for number, period in enumerate(["2026-03", "2026-01", "2026-02", "2026-01", "2026-03", "2026-01"])
+]
+
+
+def numbers(records_max: int) -> list[tuple[int, ...]]:
+    return [part.numbers for part in parts_of(CELLS, contract("flow"), records_max=records_max)]
+
+
+def test_a_period_is_never_cut_in_two() -> None:
+    """A table is whole or not at all; the records keep their numbers in the file."""
+    assert numbers(100) == [(2, 4, 6, 3, 1, 5)]
+    assert numbers(4) == [(2, 4, 6, 3), (1, 5)]
+    assert numbers(3) == [(2, 4, 6), (3, 1, 5)]
+
+
+def test_a_period_larger_than_the_limit_is_one_part() -> None:
+    """The gateway decides whether it is too large; cutting it would be a lie."""
+    assert numbers(1) == [(2, 4, 6), (3,), (1, 5)]
+
+
+def test_a_partial_contract_is_cut_anywhere() -> None:
+    """Every line is in exactly one part, in order."""
+    events = [line(numbered("border-event", "one-adult", number)) for number in range(5)]
+
+    parts = list(parts_of(events, contract("border-event"), records_max=2))
+
+    assert [part.numbers for part in parts] == [(1, 2), (3, 4), (5,)]
+    assert [entry for part in parts for entry in part.lines] == events
+
+
+def test_a_line_without_period_goes_along_and_is_judged_by_the_gateway() -> None:
+    """A broken line must not stop the file before anybody said why."""
+    parts = list(parts_of([*CELLS, b"rubbish"], contract("flow"), records_max=100))
+
+    assert parts[0].lines[0] == b"rubbish"
+    assert parts[0].numbers[0] == 7
+
+
+def test_an_empty_file_has_no_parts() -> None:
+    """Silence is not a nil return."""
+    assert list(parts_of([], contract("flow"), records_max=10)) == []
