@@ -11,59 +11,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from enum import StrEnum
-from typing import ClassVar
 
-from gateway.wire.canonical import JSON
+from gateway.auditlog.audit_event import COMMON_FIELDS, NO_PARTNER, OPERATOR, AuditEvent, EventKind
+from gateway.auditlog.registry_events import (
+    CertificatePinned,
+    CertificateRevoked,
+    ContractDeprecated,
+    ContractPublished,
+    ContractRetired,
+    KeyAdded,
+    LogStarted,
+    OfficerEnrolled,
+    PartnerEnrolled,
+    PartnerResumed,
+    PartnerRevoked,
+    PartnerSuspended,
+    PolicyActivated,
+    RecordsDeleted,
+)
 
-# In every event, added by `events.record_event`. The actor moves to the personal fields when it is a person.
-COMMON_FIELDS = ("kind", "outcome", "partner", "actor", "audience", "request_id")
-# The partner of an event that no partner caused: the operator's acts, and callers that nobody knows.
-NO_PARTNER = "-"
-OPERATOR = "operator"
-
-
-class EventKind(StrEnum):
-    """The closed list of event kinds; a name is never changed or used again."""
-
-    SUBMISSION_ACCEPTED = "submission.accepted"
-    SUBMISSION_REFUSED = "submission.refused"
-    SUBMISSION_VALIDATED = "submission.validated"
-    REQUEST_REFUSED = "request.refused"
-    REQUESTS_LIMITED = "requests.limited"
-    HANDSHAKE_REFUSED = "handshake.refused"
-    AGGREGATE_READ = "aggregate.read"
-    AGGREGATE_REFUSED = "aggregate.refused"
-    TOTALS_READ = "totals.read"
-    SEARCH_RUN = "search.run"
-    PARTNER_ENROLLED = "partner.enrolled"
-    PARTNER_SUSPENDED = "partner.suspended"
-    PARTNER_RESUMED = "partner.resumed"
-    PARTNER_REVOKED = "partner.revoked"
-    OFFICER_ENROLLED = "officer.enrolled"
-    CERTIFICATE_PINNED = "certificate.pinned"
-    CERTIFICATE_REVOKED = "certificate.revoked"
-    KEY_ADDED = "key.added"
-    CONTRACT_PUBLISHED = "contract.published"
-    CONTRACT_DEPRECATED = "contract.deprecated"
-    CONTRACT_RETIRED = "contract.retired"
-    POLICY_ACTIVATED = "policy.activated"
-    RECORDS_DELETED = "records.deleted"
-    LOG_STARTED = "log.started"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEvent:
-    """What one event says; `personal` names the fields that lie under the erasable key.
-
-    `sealed` values are never kept: an HMAC of them under the erasable key is, so that who holds the original can
-    prove it was the one, and nobody can once the key is gone.
-    """
-
-    kind: ClassVar[EventKind]
-    outcome: ClassVar[str] = "success"
-    personal: ClassVar[frozenset[str]] = frozenset()
-    sealed: ClassVar[frozenset[str]] = frozenset()
+__all__ = [
+    "COMMON_FIELDS",
+    "EVENT_CLASSES",
+    "NO_PARTNER",
+    "OPERATOR",
+    "AggregateRead",
+    "AggregateRefused",
+    "AuditEvent",
+    "CertificatePinned",
+    "CertificateRevoked",
+    "ContractDeprecated",
+    "ContractPublished",
+    "ContractRetired",
+    "EventKind",
+    "HandshakeRefused",
+    "KeyAdded",
+    "LogStarted",
+    "OfficerEnrolled",
+    "PartnerEnrolled",
+    "PartnerResumed",
+    "PartnerRevoked",
+    "PartnerSuspended",
+    "PolicyActivated",
+    "RecordsDeleted",
+    "RequestRefused",
+    "RequestsLimited",
+    "SearchRun",
+    "SubmissionAccepted",
+    "SubmissionRefused",
+    "SubmissionValidated",
+    "TotalsRead",
+    "field_names",
+    "required_fields",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,157 +242,6 @@ class SearchRun(AuditEvent):
     policies: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerChange(AuditEvent):
-    """What all changes of a partner's status say."""
-
-    subject: str
-    country: str
-    status: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerEnrolled(PartnerChange):
-    """A government body became a partner."""
-
-    kind = EventKind.PARTNER_ENROLLED
-    roles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerSuspended(PartnerChange):
-    """A partner may do nothing until it is resumed."""
-
-    kind = EventKind.PARTNER_SUSPENDED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerResumed(PartnerChange):
-    """A suspended partner may act again."""
-
-    kind = EventKind.PARTNER_RESUMED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerRevoked(PartnerChange):
-    """A partner has ended."""
-
-    kind = EventKind.PARTNER_REVOKED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfficerEnrolled(AuditEvent):
-    """A person got a role of a government."""
-
-    kind = EventKind.OFFICER_ENROLLED
-    personal = frozenset({"subject"})
-    subject: str
-    country: str
-    roles: tuple[str, ...]
-    approval_keyid: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificatePinned(AuditEvent):
-    """A client certificate was tied to a partner or officer."""
-
-    kind = EventKind.CERTIFICATE_PINNED
-    subject: str
-    certificate: str
-    not_after: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateRevoked(AuditEvent):
-    """A pinned client certificate opens nothing any more."""
-
-    kind = EventKind.CERTIFICATE_REVOKED
-    subject: str
-    certificate: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyAdded(AuditEvent):
-    """A partner got a signing key."""
-
-    kind = EventKind.KEY_ADDED
-    subject: str
-    keyid: str
-    algorithm: str
-    not_before: str
-    not_after: str | None = None
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractChange(AuditEvent):
-    """What all changes of a contract version's state say."""
-
-    product: str
-    version: str
-    contract_digest: str
-    approved_by: tuple[str, ...]
-    sunset: str | None = None
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractPublished(ContractChange):
-    """A contract version that all parties approved came into force."""
-
-    kind = EventKind.CONTRACT_PUBLISHED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractDeprecated(ContractChange):
-    """A contract version has a day after which it is not accepted."""
-
-    kind = EventKind.CONTRACT_DEPRECATED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractRetired(ContractChange):
-    """A contract version is not accepted any more."""
-
-    kind = EventKind.CONTRACT_RETIRED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyActivated(AuditEvent):
-    """A set of policies and agreements decides from now on."""
-
-    kind = EventKind.POLICY_ACTIVATED
-    policy_set: str
-    agreements: tuple[str, ...]
-    approved_by: tuple[str, ...]
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordsDeleted(AuditEvent):
-    """Records past their retention were deleted; the root is over their leaf hashes, which stay."""
-
-    kind = EventKind.RECORDS_DELETED
-    product: str
-    before: str
-    deleted_count: int
-    deleted_root: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogStarted(AuditEvent):
-    """The log's first entry, which binds its name."""
-
-    kind = EventKind.LOG_STARTED
-    origin: str
-    source: str = OPERATOR
-
-
 EVENT_CLASSES: Mapping[EventKind, type[AuditEvent]] = {
     cls.kind: cls
     for cls in (
@@ -432,19 +281,3 @@ def required_fields(kind: EventKind) -> frozenset[str]:
 def field_names(kind: EventKind) -> tuple[str, ...]:
     """Return all names that an event of a kind may have, beside the common ones."""
     return tuple(entry.name for entry in fields(EVENT_CLASSES[kind]))
-
-
-def values_of(event: AuditEvent) -> dict[str, JSON]:
-    """Return the present fields of an event as JSON, without the sealed ones."""
-    values: dict[str, JSON] = {}
-    for name in field_names(event.kind):
-        value: JSON | None = getattr(event, name)
-        if value is not None and name not in event.sealed:
-            values[name] = list(value) if isinstance(value, tuple) else value
-    return values
-
-
-def sealed_of(event: AuditEvent) -> dict[str, bytes]:
-    """Return the present sealed values of an event."""
-    present = {name: getattr(event, name) for name in event.sealed}
-    return {name: value for name, value in present.items() if value is not None}

@@ -13,14 +13,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
-from gateway.auditlog.event_kinds import (
-    NO_PARTNER,
-    OPERATOR,
-    AuditEvent,
-    EventKind,
-    sealed_of,
-    values_of,
-)
+from gateway.auditlog.audit_event import NO_PARTNER, OPERATOR, AuditEvent, EventKind, sealed_of, values_of
 from gateway.identifiers import new_id
 from gateway.storage import log
 from gateway.storage.engine import Tx
