@@ -11,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, delete, func, insert, literal_column, select, tuple_, update
 
 from gateway.storage.engine import Tx
 from gateway.storage.products import is_partitioned, product_table
+from gateway.storage.records import month_of
 from gateway.storage.tables import refused_record, tombstone
 from gateway.trip import TableShape
 
 BATCH_ROWS_MAX = 5000
+# Stands for the id of an amendment or retraction that was deleted itself.
+DELETED = "00000000-0000-0000-0000-000000000000"
 KEYS_PER_STATEMENT = 500
 KEYS_MAX = 500
 
@@ -57,7 +61,7 @@ def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str) -> list[
     table = product_table(shape)
     identifier = table.c[shape.id_column]
     due = (
-        select(table.c.month, identifier, table.c.submission_id, table.c.line, table.c.leaf_hash)
+        select(table.c.month, identifier, table.c.submission_id, table.c.line, table.c.leaf_hash, _supersedes(table))
         .where(table.c.partner_id == partner_id, table.c[shape.retention_column] < day)
         .order_by(table.c.month, identifier)
         .limit(BATCH_ROWS_MAX)
@@ -71,6 +75,7 @@ def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str) -> list[
         # A record refused as a conflict bears the id of the one that it conflicted with.
         named = (refused_record.c.partner_id == partner_id) & refused_record.c.record_id.in_([str(k[1]) for k in keys])
         tx.connection.execute(update(refused_record).where(named).values(record_id=None))
+    _forget_successors(tx, table, identifier, partner_id, {str(row[5]) for row in found if row[5]})
     return [DeletedRecord(row[2], row[3], row[4]) for row in found]
 
 
@@ -80,6 +85,19 @@ def bury(
     """Insert the tombstones of deleted records, under the event that tells of the deletion."""
     of = {"partner_id": partner_id, "product": shape.table_name, "deleted_at": at, "event_id": event_id}
     tx.connection.execute(insert(tombstone), [asdict(record) | of for record in deleted])
+
+
+def _supersedes(table: Table) -> ColumnElement[Any]:
+    return table.c.supersedes if "supersedes" in table.c else literal_column("NULL")
+
+
+def _forget_successors(
+    tx: Tx, table: Table, identifier: ColumnElement[str], partner_id: str, superseded: set[str]
+) -> None:
+    # A superseded record that may stay longer than its amendment goes on being superseded, by nobody that is named.
+    for name in sorted(superseded):
+        where = (table.c.partner_id == partner_id) & (table.c.month == month_of(name)) & (identifier == name)
+        tx.connection.execute(update(table).where(where).values(superseded_by=DELETED))
 
 
 def tables_to_vacuum(tx: Tx, shape: TableShape) -> list[str]:

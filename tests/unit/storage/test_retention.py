@@ -15,7 +15,8 @@ from gateway.storage import tables
 from gateway.storage.engine import Storage, Tx, open_storage
 from gateway.storage.holdings import Holding, holdings
 from gateway.storage.inspection import stream_records
-from gateway.storage.retention import DueRecords, bury, delete_due, due_records, tables_to_vacuum
+from gateway.storage.products import product_table
+from gateway.storage.retention import DELETED, DueRecords, bury, delete_due, due_records, tables_to_vacuum
 from gateway.storage.statistics import own_totals
 from gateway.storage.submissions import insert_submission
 from tests.engines import PostgresServer
@@ -127,6 +128,20 @@ def test_the_id_of_a_deleted_record_leaves_the_refusals_that_named_it(storage: S
 
     named = select(tables.refused_record.c.record_id)
     assert storage.read(lambda tx: tx.connection.execute(named).scalars().all()) == [None]
+
+
+def test_a_record_stays_superseded_when_its_amendment_is_deleted(storage: Storage) -> None:
+    first = row(BORDER_EVENT)
+    amendment = row(BORDER_EVENT, action="amend", supersedes=id_of(BORDER_EVENT, first), retention_until="2026-11-30")
+    keep(storage, BORDER_EVENT, [first, amendment])
+
+    delete_all_due(storage)
+
+    table = product_table(BORDER_EVENT)
+    left = storage.read(lambda tx: tx.connection.execute(select(table.c.event_id, table.c.superseded_by)).all())
+    assert [tuple(each) for each in left] == [(id_of(BORDER_EVENT, first), DELETED)]
+    late = row(BORDER_EVENT, action="amend", supersedes=id_of(BORDER_EVENT, first))
+    assert [r.code for r in keep(storage, BORDER_EVENT, [late]).refused] == ["supersedes-unknown"]
 
 
 def test_a_product_without_retention_is_never_due(storage: Storage) -> None:
