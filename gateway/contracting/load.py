@@ -206,6 +206,9 @@ def _rule(entry: dict[str, Any], names: set[str]) -> Rule:
         kind == "condition" != entry["severity"] != "error"
     ):
         raise ValueError(f"{entry['id']}: the severity is error, warn or quarantine")
+    if entry["severity"] == "quarantine":
+        # A contract must not promise what nothing does: there is no place yet where a record waits for a person.
+        raise ValueError(f"{entry['id']}: no record can be quarantined yet")
     parameters = {key: entry[key] for key in allowed if key in entry}
     named = set(entry.get("when", {})) | set(parameters.get("then", {}))
     for key in naming & parameters.keys():

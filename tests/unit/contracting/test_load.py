@@ -66,6 +66,8 @@ def test_what_leaves_the_closed_subset_of_yaml_is_refused(text: str) -> None:
         ("base: rounding_base", "base: rounding"),
         ("then: {unit: [DOC]}", "then: {unitt: [DOC]}"),
         ("then: {counterpart_country: {not: [_Z]}}", "then: {counterpart_country: {unlike: [_Z]}}"),
+        ("severity: warn", "severity: quarantine"),
+        ("severity: error", "severity: warn"),
         ("type: month", "type: moon"),
         ("natural_key: [provider,", "natural_key: [providers,"),
     ],
