@@ -58,10 +58,12 @@ def check_tree(tx: Tx, verifier: Verifier, progress: Progress) -> Iterator[Findi
 
 def check_events(tx: Tx, progress: Progress) -> Iterator[Finding]:
     """Yield what is wrong with events: their places, what they say, and who may see them."""
+    count = 0
     for count, placed in enumerate(inspection.stream_events(tx), start=1):
         yield from _check_event(placed)
         if count % READ_LEAVES == 0:
             progress("events", count)
+    progress("events", count)
     for index in inspection.leaves_without_event(tx):
         yield Finding(Defect.LEAF_WITHOUT_EVENT, f"leaf {index}")
 

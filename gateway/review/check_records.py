@@ -41,6 +41,7 @@ def check_records(tx: Tx, shapes: tuple[TableShape, ...], progress: Progress) ->
     """Yield what is wrong with records, refused records and submissions."""
     lines = groupby(_lines(tx, shapes), key=lambda line: (line.partner_id, line.submission_id))
     group = next(lines, None)
+    count = records_count = 0
     for count, submission in enumerate(inspection.stream_submissions(tx), start=1):
         key = (submission.partner_id, submission.id)
         while group is not None and group[0] < key:
@@ -52,8 +53,11 @@ def check_records(tx: Tx, shapes: tuple[TableShape, ...], progress: Progress) ->
             group = next(lines, None)
         yield from _check_submission(submission, tally)
         yield from _check_evidence(submission)
+        records_count += tally.accepted_count
         if count % SUBMISSIONS_STEP == 0:
             progress("submissions", count)
+    progress("submissions", count)
+    progress("records", records_count)
     while group is not None:
         yield Finding(Defect.RECORD_WITHOUT_SUBMISSION, _where(*group[0]))
         group = next(lines, None)
