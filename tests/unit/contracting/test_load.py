@@ -67,7 +67,7 @@ def test_what_leaves_the_closed_subset_of_yaml_is_refused(text: str) -> None:
         ("then: {unit: [DOC]}", "then: {unitt: [DOC]}"),
         ("then: {counterpart_country: {not: [_Z]}}", "then: {counterpart_country: {unlike: [_Z]}}"),
         ("severity: warn", "severity: quarantine"),
-        ("severity: error", "severity: warn"),
+        ("/direction\n    severity: error", "/direction\n    severity: warn"),
         ("type: month", "type: moon"),
         ("natural_key: [provider,", "natural_key: [providers,"),
     ],
