@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.wire.http_message import AnswerHead, RequestHead, SignatureFlaw, SignatureRefused
 from gateway.wire.keys import InvalidSignature, Signer, SigningPublic, verify_bytes
-from gateway.wire.structured import Member, Parameters, parse_dictionary, serialize_bytes, serialize_inner_list
+from gateway.wire.structured import Member, Parameters, parse_dictionary, serialize_bytes
 
 REQUEST_TAG: Final = "gateway-submission"
 ANSWER_TAG: Final = "gateway-answer"
@@ -111,6 +111,7 @@ def sign_request(  # noqa: PLR0913 one argument for each part that is signed
 ) -> dict[str, str]:
     """Return the Signature-Input and Signature headers of a request."""
     components = tuple(map(Component, covered))
+    _refuse_duplicates(components)
     window = {} if expires is None else {"expires": expires}
     values = {"created": created, **window, "nonce": nonce, "keyid": signer.keyid, "alg": signer.algorithm, "tag": tag}
     params = _write_params(components, values)
@@ -131,6 +132,7 @@ def sign_answer(
     """Return the Signature-Input and Signature headers of the answer to a request (method, target URI, headers)."""
     pairs = _pairs(headers)
     components = tuple(answer_covered(pairs, request) if covered is None else covered)
+    _refuse_duplicates(components)
     params = _write_params(components, {"created": created, "keyid": signer.keyid, "alg": signer.algorithm, "tag": tag})
     base = signature_base(components, params, request=RequestHead.of(*request), answer=AnswerHead.of(status, pairs))
     return _signature_headers(ANSWER_LABEL, params, signer.sign(base))
@@ -197,7 +199,7 @@ def parse_signature(signature_input: str, signature: str, *, tag: str | None, an
     octets, octet_parameters = signatures.get(label, (None, {}))
     if not isinstance(octets, bytes) or octet_parameters:
         raise SignatureRefused(SignatureFlaw.MALFORMED, "Signature has no byte sequence of that label")
-    params = serialize_inner_list(items, parameters)
+    params = _write_params(components, parameters)
     return ParsedSignature(label, components, params, octets, **values)
 
 
@@ -214,10 +216,10 @@ def _read_components(items: Sequence[Member], *, answer: bool) -> tuple[Componen
         # Tokens and strings look alike in some readers: the name must be a string.
         if type(name) is not str:
             raise SignatureRefused(SignatureFlaw.MALFORMED, "component names are strings")
-        of_request = parameters.get("req", False)
-        if parameters.keys() - {"req"} or of_request not in {True, False} or (of_request and not answer):
+        # `req=1` equals `req` to Python and is another component to RFC 9421.
+        if parameters and not (answer and len(parameters) == 1 and parameters.get("req") is True):
             raise SignatureRefused(SignatureFlaw.MALFORMED, "component parameter outside the profile")
-        components.append(Component(name, of_request is True))
+        components.append(Component(name, bool(parameters)))
     _refuse_duplicates(components)
     return tuple(components)
 
@@ -237,12 +239,21 @@ def _read_parameters(parameters: Parameters) -> dict[str, Any]:
 
 
 def _write_params(components: Sequence[Component], values: Parameters) -> str:
-    _refuse_duplicates(components)
-    items: list[Member] = [(one.name, {"req": True} if one.of_request else {}) for one in components]
-    try:
-        return serialize_inner_list(items, values)
-    except ValueError as error:
-        raise SignatureRefused(SignatureFlaw.MALFORMED, "a parameter is not printable ASCII") from error
+    """Write an inner list of strings with its parameters, strings and integers, as RFC 9651, section 4.1.1.1, says.
+
+    Only these occur in the profile; written here because it is done for every message (a test compares the library).
+    """
+    items = " ".join([f"{_string(one.name)};req" if one.of_request else _string(one.name) for one in components])
+    parameters = [f";{name}={value if type(value) is int else _string(value)}" for name, value in values.items()]
+    return f"({items}){''.join(parameters)}"
+
+
+def _string(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise SignatureRefused(SignatureFlaw.MALFORMED, "a name or parameter is not printable ASCII")
+    if "\\" in value or '"' in value:
+        value = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{value}"'
 
 
 def _signature_headers(label: str, params: str, signature: bytes) -> dict[str, str]:

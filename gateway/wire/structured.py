@@ -35,12 +35,6 @@ def parse_dictionary(value: str) -> dict[str, Member]:
     return members
 
 
-def serialize_inner_list(items: list[Member], parameters: Parameters) -> str:
-    """Write an inner list with its parameters in the one canonical way (RFC 9651, section 4.1.1.1)."""
-    one_member: Any = [(items, parameters)]
-    return http_sf.ser(one_member)
-
-
 def serialize_bytes(value: bytes) -> str:
     """Write a byte sequence, `:…:`."""
     return http_sf.ser(value)

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import http_sf
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.wire.http_message import RequestHead, SignatureFlaw, SignatureRefused, combine
 from gateway.wire.http_signature import (
@@ -88,6 +93,7 @@ def test_without_a_signature_of_our_tag_it_is_missing(signature_input: str, sign
         (f'a=("x";key="y");{PARAMS}', "a=:AAAA:"),
         (f'a=("@query-param";name="y");{PARAMS}', "a=:AAAA:"),
         (f'a=("x";req);{PARAMS}', "a=:AAAA:"),
+        (f'a=("x";req=?0);{PARAMS}', "a=:AAAA:"),
         (f'a=("x";unknown);{PARAMS}', "a=:AAAA:"),
         (f'a=("x";req;req);{PARAMS}', "a=:AAAA:"),
         # Signature parameters of another type or value, twice, or unknown.
@@ -114,6 +120,13 @@ def test_without_a_signature_of_our_tag_it_is_missing(signature_input: str, sign
 )
 def test_a_signature_outside_the_profile_is_malformed(signature_input: str, signature: str) -> None:
     assert flaw_of(signature_input, signature) is SignatureFlaw.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "parameter", ["req=?0", "req=1", "req=1.0", 'req="1"', "req;sf", "sf", 'req;key="a"', "bs;req"]
+)
+def test_in_an_answer_too_only_a_plain_req_is_known(parameter: str) -> None:
+    assert flaw_of(f'a=("x";{parameter});{PARAMS}', answer=True) is SignatureFlaw.MALFORMED
 
 
 @pytest.mark.parametrize("items", ['"x" "x"', '"x";req "x";req', '"x";req=?1 "x";req'])
@@ -272,6 +285,20 @@ def test_an_answer_to_a_request_with_unprintable_fields_is_signed_without_them()
     )
 
     assert names == ["@method", "@target-uri", "signature-input"]
+
+
+@given(
+    names=st.lists(st.sampled_from(["@method", "x-a", "date", 'quo"te', "back\\slash"]), unique=True),
+    nonce=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)),
+    created=st.integers(0, 10**15 - 1),
+)
+def test_the_params_line_is_what_the_structured_field_library_writes(
+    names: list[str], nonce: str, created: int
+) -> None:
+    inner: Any = ([(name, {}) for name in names], {"created": created, "nonce": nonce, "tag": REQUEST_TAG})
+    written = http_sf.ser([inner])
+
+    assert parse_signature(f"a={written}", "a=:AAAA:", tag=REQUEST_TAG).params == written
 
 
 @pytest.mark.parametrize("nonce", ["a\nb", "é", "a\x00"])
