@@ -95,6 +95,24 @@ def test_noise_inside_tls_is_answered_by_the_application(door: Doorstep) -> None
     assert answer.startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize(
+    "target",
+    [b"GET /\xff", b"GET http://", b"CONNECT a:1", b"GET a b", b"GET /\x00", b"PRI *", b"GET //\r"],
+)
+def test_a_target_that_is_no_path_is_answered_by_the_application(door: Doorstep, target: bytes) -> None:
+    """Whatever stands on the first line, it is a refusal and never a fault of ours."""
+    answer = door.exchange(door.authority.issue("odd"), target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+def test_an_upgrade_is_ignored(door: Doorstep) -> None:
+    """No other protocol is spoken here."""
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n"
+
+    assert door.exchange(door.authority.issue("upgrader"), head).startswith(b"HTTP/1.1 200")
+
+
 def test_two_lengths_are_not_http(door: Doorstep) -> None:
     """The oldest smuggling trick: a length and a transfer coding at once."""
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"

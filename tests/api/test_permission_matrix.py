@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may call what; this file is about every operation of the interface against every kind of caller."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.api.asking import line, send, signed
+from tests.running import GTM, USA, Running
+
+# A provider, a partner that only reads, an officer of security, an approver, and someone whom nobody pinned.
+CALLERS = (USA, "GTM.SEGEPLAN", "USA.OFFICER.SECURITY", "USA.OFFICER.APPROVER", "unpinned")
+ANYONE = (200,) * 5
+REGISTERED = (200, 200, 200, 200, 401)
+PARTNERS = (200, 200, 401, 401, 401)
+MATRIX: dict[str, tuple[int, ...]] = {
+    "POST /v1/submissions/{product}/{version}": (201, 403, 401, 401, 401),
+    "POST /v1/submissions/{product}/{version}/validate": (200, 403, 401, 401, 401),
+    "GET /v1/submissions": PARTNERS,
+    "GET /v1/submissions/{submission_id}": (200, 404, 401, 401, 401),
+    "GET /v1/submissions/{submission_id}/report": (200, 404, 401, 401, 401),
+    "GET /v1/receipts/{event_id}": (200, 404, 200, 200, 401),
+    "GET /v1/contracts": REGISTERED,
+    "GET /v1/contracts/{product}/{version}": REGISTERED,
+    "GET /v1/contracts/{product}/{version}/schema.json": REGISTERED,
+    "GET /v1/contracts/{product}/{version}/template.csv": REGISTERED,
+    "GET /v1/own/{product}": (200, 403, 401, 401, 401),
+    # There are no flow cells here: a reader with an agreement is told so, as is one that asks for too much.
+    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}": (404, 404, 401, 401, 401),
+    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}/{key}": (404, 404, 401, 401, 401),
+    "GET /log/keys": REGISTERED,
+    "GET /log/policy": REGISTERED,
+    "GET /log/{shard}/checkpoint": REGISTERED,
+    "GET /log/{shard}/tile/{path}": REGISTERED,
+    "GET /v1/audit/events": (401, 401, 200, 403, 401),
+    "GET /v1/audit/events/{event_id}": (401, 401, 200, 403, 401),
+    "GET /.well-known/gateway-keys": ANYONE,
+    "GET /problems/{reason}": ANYONE,
+    "GET /healthz": ANYONE,
+    "GET /readyz": ANYONE,
+}
+
+
+@pytest.fixture(scope="module")
+def places(gateway: Running) -> dict[str, str]:
+    answer = send(gateway, signed(gateway, [line()]))
+    return {
+        "{product}": "border-event", "{version}": "1.0.0", "{submission_id}": answer.document["submission_id"],
+        "{event_id}": answer.headers["audit-event"], "{agency}": "GATEWAY", "{dataflow}": "FLOW", "{key}": "*",
+        "{shard}": gateway.files.log_origin.rpartition("/")[2], "{path}": "0/000.p/1", "{reason}": "replayed",
+    }  # fmt: skip
+
+
+def status_of(gateway: Running, operation: str, caller: str, places: dict[str, str]) -> int:
+    method, path = operation.split(" ")
+    if method == "POST":
+        action = "/validate" if path.endswith("/validate") else ""
+        party = GTM if caller == "unpinned" else caller
+        asked = signed(gateway, [line(party if "OFFICER" not in party else USA)], partner=party, action=action)
+        return send(gateway, asked, name=caller).status
+    for name, value in places.items():
+        path = path.replace(name, value)
+    return gateway.get(caller, path, {"Gateway-Purpose": "STATISTICS"})[0]
+
+
+@pytest.mark.parametrize("operation", MATRIX)
+def test_each_caller_may_do_what_the_matrix_says(gateway: Running, operation: str, places: dict[str, str]) -> None:
+    """The whole table, so that a change of one cell is seen."""
+    assert tuple(status_of(gateway, operation, caller, places) for caller in CALLERS) == MATRIX[operation]
+
+
+def test_every_operation_stands_in_the_matrix(gateway: Running) -> None:
+    """A route that nobody thought about is a route that anybody may call."""
+    paths = json.loads(gateway.get(USA, "/openapi.json")[2])["paths"]
+    served = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+
+    assert served == set(MATRIX)
