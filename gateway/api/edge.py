@@ -127,6 +127,7 @@ async def refused(desk: Desk, visit: Visit, refusal: Refusal) -> Response:
         refusal.audit_event = await anyio.to_thread.run_sync(record_refusal, desk, visit, refusal)
     except Refusal as away:  # no answer without evidence: the event could not be written
         refusal = away
+    desk.keeper.wake()
     problem = problem_of(refusal, public_origin=desk.public_origin, language=visit.language)
     headers = {"content-language": visit.language, "cache-control": "no-store"}
     if problem.audit_event:
