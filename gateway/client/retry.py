@@ -12,6 +12,7 @@ ATTEMPTS_MAX = 12
 RETRY_STATUSES = frozenset({429, 502, 503, 504})
 _FIRST_SECONDS = 0.4
 _WAIT_SECONDS_MAX = 20.0
+DOUBLINGS_MAX = 10
 _SYSTEM_RANDOM = random.SystemRandom()
 
 
@@ -45,7 +46,7 @@ class Attempts:
         together after an outage) and what `Retry-After` asks.
         """
         self.count += 1
-        backoff = min(_WAIT_SECONDS_MAX, _FIRST_SECONDS * 2**self.count) * (0.5 + self.pace.chance() / 2)
+        backoff = min(_WAIT_SECONDS_MAX, _FIRST_SECONDS * 2 ** min(self.count, DOUBLINGS_MAX)) * (0.5 + self.pace.chance() / 2)
         seconds = max(backoff, seconds_of(retry_after))
         if self.count >= self.pace.attempts_max or self.pace.monotonic() + seconds > self.deadline:
             raise failure
