@@ -122,8 +122,7 @@ class Examiner:
             ]
         if found:
             # The leaf hash lets the intake keep a keyed fingerprint of the line, never the line.
-            leaf_hash = sha256(b"\x00" + line).hexdigest()
-            raise ForbiddenField(line=number, pointer=_pointer(found[0]), leaf_hash=leaf_hash)
+            raise ForbiddenField(line=number, pointer=_pointer(found[0]), sealed=line)
 
     def _refuse_another(self, number: int, record: Mapping[str, Any]) -> None:
         provider = record.get(self.contract.provider_field, self.partner.id)
