@@ -46,7 +46,8 @@ class Attempts:
         together after an outage) and what `Retry-After` asks.
         """
         self.count += 1
-        backoff = min(_WAIT_SECONDS_MAX, _FIRST_SECONDS * 2 ** min(self.count, DOUBLINGS_MAX)) * (0.5 + self.pace.chance() / 2)
+        grown = _FIRST_SECONDS * 2 ** min(self.count, DOUBLINGS_MAX)
+        backoff = min(_WAIT_SECONDS_MAX, grown) * (0.5 + self.pace.chance() / 2)
         seconds = max(backoff, seconds_of(retry_after))
         if self.count >= self.pace.attempts_max or self.pace.monotonic() + seconds > self.deadline:
             raise failure
