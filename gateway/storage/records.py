@@ -195,11 +195,13 @@ def _copy(tx: Tx, table: str, names: Sequence[str], rows: Sequence[Stored]) -> N
 def _mark_superseded(keeper: _Keeper, standings: Sequence[Standing]) -> None:
     if not standings:
         return
+    # superseded_at and not superseded_by, though both say it: the latter is the condition of the index of heads, and
+    # PostgreSQL would walk all heads of the partner for each row (measured: 76 rows/s instead of thousands).
     mark = "%s" if keeper.tx.dialect == "postgresql" else "?"
     statement = (
         f"UPDATE {keeper.shape.table_name} SET superseded_by = {mark}, superseded_at = {mark} "  # noqa: S608 - as above
         f'WHERE partner_id = {mark} AND month = {mark} AND "{keeper.shape.id_column}" = {mark} '
-        "AND superseded_by IS NULL"
+        "AND superseded_at IS NULL"
     )
     rows = [
         (s.superseded_by, keeper.accepted_at, keeper.partner_id, month_of(s.id), s.id)
