@@ -222,3 +222,49 @@ def test_missing_settings_are_wrong_use(tmp_path: Path, command: Command, argume
 
     assert done.exit_code == 2
     assert "absent.toml" in done.stderr
+
+
+@pytest.mark.parametrize("specimen", ["revoked", "expired", "foreign"])
+def test_a_refused_certificate_is_said_at_once_and_not_tried_again(
+    gateway: Running, tmp_path: Path, command: Command, specimen: str
+) -> None:
+    credentials = gateway.credentials(specimen)
+    path = changed_config(gateway, tmp_path, tls_cert=credentials.tls_cert, tls_key=credentials.tls_key)
+
+    done = command("own", "flow", "--config", path)
+
+    assert done.exit_code == 3
+    assert "handshake was refused" in done.stderr
+
+
+def test_a_gateway_under_another_authority_is_not_spoken_to(gateway: Running, tmp_path: Path, command: Command) -> None:
+    """The pinned authority is the only one believed: neither the system's nor a partner country's."""
+    path = changed_config(gateway, tmp_path, server_ca=gateway.files.folder / "authorities" / "USA" / "ca.pem")
+
+    done = command("own", "flow", "--config", path)
+
+    assert done.exit_code == 3
+    assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+
+
+def test_a_certificate_that_is_not_pinned_is_a_refusal(gateway: Running, tmp_path: Path, command: Command) -> None:
+    credentials = gateway.credentials("unpinned")
+    path = changed_config(gateway, tmp_path, tls_cert=credentials.tls_cert, tls_key=credentials.tls_key)
+
+    done = command("own", "flow", "--config", path)
+
+    assert done.exit_code == 1
+    assert "unknown-partner" in done.stderr
+
+
+def changed_config(gateway: Running, folder: Path, **changes: Path) -> Path:
+    entries = {
+        "server_ca": gateway.files.server_ca,
+        "tls_cert": gateway.party(USA).tls_cert,
+        "tls_key": gateway.party(USA).tls_key,
+        **changes,
+    }
+    path = folder / "client.toml"
+    lines = [f'{name} = "{value}"\n' for name, value in entries.items()]
+    path.write_text(f'gateway_url = "{gateway.files.public_origin}"\nseconds_total_max = 20\n' + "".join(lines))
+    return path
