@@ -16,6 +16,7 @@ from gateway.trip import SignedRequest, VerifiedEnvelope
 _MIB: Final = 1 << 20
 # A body this small may be of any ratio: a short run of equal lines compresses well.
 _RATIO_FROM_BYTES: Final = _MIB
+_PIECE_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class _Receiver:
         """Take the next bytes as sent."""
         self.sent_bytes += len(chunk)
         if self.sent_bytes > self._limits.sent_bytes_max:
-            raise BodyTooLarge(limit=self._limits.sent_bytes_max, what="as sent")
+            raise BodyTooLarge(limit=f"{self._limits.sent_bytes_max} bytes", what="as sent")
         for digest in self._digests.values():
             digest.update(chunk)
         if self._broken is not None:
@@ -115,7 +116,7 @@ class _Receiver:
     def _keep(self, decoded: bytes) -> None:
         self._decoded_bytes += len(decoded)
         if self._decoded_bytes > self._limits.decoded_bytes_max:
-            raise BodyTooLarge(limit=self._limits.decoded_bytes_max, what="decoded")
+            raise BodyTooLarge(limit=f"{self._limits.decoded_bytes_max} bytes", what="decoded")
         if self._decoded_bytes > max(_RATIO_FROM_BYTES, self.sent_bytes * self._limits.ratio_max):
             raise BodyTooLarge(limit=f"{self._limits.ratio_max} times", what="decoded")
         self._measure_lines(decoded)
@@ -123,14 +124,16 @@ class _Receiver:
         self.lines.write(decoded)
 
     def _measure_lines(self, decoded: bytes) -> None:
-        first, *others = decoded.split(b"\n")
-        longest = max(self._line_bytes + len(first), *map(len, others), 0)
-        if longest > self._limits.line_bytes_max:
-            raise RequestMalformed(what=f"a line is longer than {self._limits.line_bytes_max} bytes")
-        self._line_bytes = len(others[-1]) if others else self._line_bytes + len(first)
+        # Piece by piece: eight mebibytes of newlines would else become a list of eight million lines.
+        for at in range(0, len(decoded), _PIECE_BYTES):
+            first, *others = decoded[at : at + _PIECE_BYTES].split(b"\n")
+            longest = max(self._line_bytes + len(first), *map(len, others), 0)
+            if longest > self._limits.line_bytes_max:
+                raise RequestMalformed(what=f"a line is longer than {self._limits.line_bytes_max} bytes")
+            self._line_bytes = len(others[-1]) if others else self._line_bytes + len(first)
 
 
 def _refuse_announced(request: SignedRequest, limits: BodyLimits) -> None:
     announced = request.header("content-length")
     if announced is not None and announced.isdecimal() and int(announced[:20]) > limits.sent_bytes_max:
-        raise BodyTooLarge(limit=limits.sent_bytes_max, what="as sent")
+        raise BodyTooLarge(limit=f"{limits.sent_bytes_max} bytes", what="as sent")

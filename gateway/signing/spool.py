@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Final
 
-_BLOCK_BYTES: Final = 1 << 20
+_BLOCK_BYTES: Final = 1 << 18
 
 
 class SpooledLines:

@@ -81,9 +81,12 @@ class FileSigner:
         """Read an unencrypted PKCS#8 PEM file.
 
         Raises:
-            KeyUnsupported: when the key is neither Ed25519 nor P-256.
+            KeyUnsupported: when the file is malformed or encrypted, or the key neither Ed25519 nor P-256.
         """
-        key = load_pem_private_key(Path(path).read_bytes(), password=None)
+        try:
+            key = load_pem_private_key(Path(path).read_bytes(), password=None)
+        except (TypeError, ValueError, exceptions.UnsupportedAlgorithm) as error:
+            raise KeyUnsupported(f"{path}: not an unencrypted PKCS#8 key") from error
         if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
             raise KeyUnsupported(f"{path}: neither Ed25519 nor P-256")
         return cls.of(key)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway.wire.canonical import JSON
 from gateway.wire.entry import FIELDS_MAX, EntryInvalid, open_event, parse_entry
 from gateway.wire.merkle import ProofInvalid
+from gateway.wire.note import format_vkey
 from gateway.wire.policy_file import NO_QUORUM, LogPolicy
 from gateway.wire.proof import parse_proof, verify_proof
 
@@ -80,6 +81,8 @@ def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> Verified
     # (3) The receipt says of itself what it proves, no more.
     if parts.origin != proven.checkpoint.origin:
         raise ReceiptInvalid("log: the origin is not that of the checkpoint")
+    if parts.vkey != format_vkey(proven.log):
+        raise ReceiptInvalid("log: the key is not the one that signed the checkpoint")
     status = status_under(policy)
     if parts.status != status:
         raise ReceiptInvalid("status: not what the policy says of this proof")
@@ -101,6 +104,7 @@ class _Parts:
     disclosures: tuple[str, ...]
     proof: str
     origin: str
+    vkey: str
     status: str
 
 
@@ -117,6 +121,7 @@ def _take_apart(receipt: Mapping[str, Any]) -> _Parts:
         disclosures=tuple(disclosures),
         proof=_text(receipt, "proof"),
         origin=_text(log, "origin"),
+        vkey=_text(log, "vkey"),
         status=_text(receipt, "status"),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from gateway.wire.digests import b64url, parse_content_digest, sha256, unb64
 from gateway.wire.keys import (
@@ -117,6 +117,16 @@ def test_other_kinds_of_keys_are_refused(tmp_path: Path) -> None:
         algorithm_of(strangers[1].public_key())
     with pytest.raises(KeyUnsupported):
         public_of_der(b"no key")
+
+
+def test_an_encrypted_or_malformed_key_file_is_refused(tmp_path: Path) -> None:
+    private = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
+    secret = BestAvailableEncryption(b"password")
+    for content in (private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret), b"no key", b""):
+        path = tmp_path / "key.pem"
+        path.write_bytes(content)
+        with pytest.raises(KeyUnsupported):
+            FileSigner.load(path)
 
 
 def test_a_key_file_is_read_back(tmp_path: Path) -> None:

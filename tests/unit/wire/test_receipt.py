@@ -153,6 +153,8 @@ FOREIGN = disclose({"kind": "submission.refused"}, KEY)[0]
         ("proof", lambda _: proof_text(origin="gateway.example/other")),
         ("log", lambda _: "x"),
         ("log.origin", lambda _: "gateway.example/log/2027"),
+        ("log.vkey", lambda _: format_vkey(verifier_of(OTHER_LOG, NAME))),
+        ("log.vkey", lambda _: None),
         ("status", lambda _: "final"),
         ("status", lambda _: None),
     ],
