@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from structlog.testing import capture_logs
 
 from gateway.api.desk import Desk
 from gateway.api.edge import Edge, handlers
@@ -55,12 +56,13 @@ def broken_route() -> Any:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_fault_is_an_incident_id_and_nothing_else(tmp_path: Path, make: Any, method: str) -> None:
     """What went wrong may hold what was submitted; it stays with us."""
-    with serve(Edge(make(), desk()), tmp_path) as door:
+    with capture_logs() as told, serve(Edge(make(), desk()), tmp_path) as door:
         status, headers, body = ask(door, method)
 
     assert status == 500
     assert json.loads(body)["incident"] == headers["request-id"]
     assert b"Specimen" not in body
+    assert "fault" in [entry["event"] for entry in told]
     if method == "POST":
         key = public_of_der(SIGNER.public_der)
         verify_answer(
