@@ -37,10 +37,12 @@ from gateway.settings import Settings
 from gateway.signing.envelope import BodyLimits
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
+from gateway.storage.rollups import fold
 from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.policy_file import parse_policy
 
 BURSTS_SECONDS = 10
+FOLD_SECONDS = 60
 RETRY_JOB_SECONDS = 300
 FLOW = "flow"
 
@@ -167,7 +169,7 @@ def _tls(settings: Settings) -> TlsKeeper | None:
 @contextlib.asynccontextmanager
 async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
     gateway.keeper.start()
-    jobs = [asyncio.create_task(_record_bursts(gateway)), asyncio.create_task(_retention(gateway))]
+    jobs = [asyncio.create_task(job(gateway)) for job in (_record_bursts, _fold_rollups, _retention)]
     try:
         yield
     finally:
@@ -196,6 +198,16 @@ async def _record_bursts(gateway: Gateway) -> None:
             await asyncio.to_thread(record_bursts, gateway.desk, at=now)
         except Refusal as away:
             log.warning("bursts not recorded", cause=away.reason)
+
+
+async def _fold_rollups(gateway: Gateway) -> None:
+    while True:
+        await asyncio.sleep(FOLD_SECONDS)
+        try:
+            while await asyncio.to_thread(gateway.storage.write, fold):
+                pass
+        except Refusal as away:
+            log.warning("totals not folded", cause=away.reason)
 
 
 async def _retention(gateway: Gateway) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from gateway.auditlog.event_kinds import SubmissionAccepted
 from gateway.auditlog.events import record_event
 from gateway.contracting.report import REFUSED_INLINE_MAX, violated
-from gateway.errors import IdempotencyConflict
+from gateway.errors import IdempotencyConflict, Replayed
 from gateway.identifiers import new_id
 from gateway.intake.answer import answer_of
 from gateway.intake.desk import Accepted
@@ -59,8 +59,13 @@ def keep(tx: Tx, request: SignedRequest, submission: ValidSubmission, permit: Pe
     envelope = submission.envelope
     if earlier := earlier_acceptance(tx, envelope):  # (1) another request may have won since the first look
         return earlier
-    expires_at = envelope.created + timedelta(seconds=SIGNATURE_AGE_SECONDS_MAX)
-    submissions.claim_nonce(tx, envelope.partner.id, envelope.nonce, envelope.signature, expires_at)  # (2)
+    try:
+        spend_nonce(tx, envelope)  # (2)
+    except Replayed:
+        # A twin that was sent at the same moment held the nonce until its commit, which shows its acceptance.
+        if earlier := earlier_acceptance(tx, envelope):
+            return earlier
+        raise
     submission_id = new_id(at)
     outcome = _keep_records(tx, submission, submission_id, at=at)  # (3)
     event = _event(request, submission, permit, submission_id, outcome)
@@ -85,6 +90,16 @@ def keep(tx: Tx, request: SignedRequest, submission: ValidSubmission, permit: Pe
         root_accepted=outcome.root.root(),
     )
     return Accepted(submission_id, event_id, answer_of(stored, outcome.refused[:REFUSED_INLINE_MAX]), replay=False)
+
+
+def spend_nonce(tx: Tx, envelope: VerifiedEnvelope) -> None:
+    """Let an envelope's nonce count for this request and no other.
+
+    Raises:
+        Replayed: when it was spent before.
+    """
+    expires_at = envelope.created + timedelta(seconds=SIGNATURE_AGE_SECONDS_MAX)
+    submissions.claim_nonce(tx, envelope.partner.id, envelope.nonce, envelope.signature, expires_at)
 
 
 def _keep_records(tx: Tx, submission: ValidSubmission, submission_id: str, *, at: datetime) -> Outcome:

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 from gateway.auditlog.event_kinds import NO_PARTNER, SubmissionRefused
 from gateway.auditlog.events import record_event
 from gateway.errors import Refusal, Replayed, StorageUnavailable
 from gateway.intake.desk import IntakeDesk
-from gateway.signing.head import SIGNATURE_AGE_SECONDS_MAX
+from gateway.intake.keep import spend_nonce
 from gateway.storage.engine import Tx
-from gateway.storage.submissions import claim_nonce
 from gateway.trip import Partner, SignedRequest, ValidSubmission, VerifiedEnvelope
 from gateway.wire.digests import b64, sha256
 
@@ -54,7 +52,9 @@ def _record(tx: Tx, *, desk: IntakeDesk, request: SignedRequest, seen: Seen, ref
     envelope, partner = seen.envelope, seen.partner
     if envelope and not isinstance(refusal, Replayed):
         # A refused request may not come back, byte for byte, once the reason has gone.
-        _spend_nonce(tx, envelope)
+        # Spent already, it is as dead as it can be, and this refusal has another reason.
+        with suppress(Replayed):
+            spend_nonce(tx, envelope)
     country = partner.country if partner else refusal.facts.get("country")
     return record_event(
         tx,
@@ -82,15 +82,6 @@ def _record(tx: Tx, *, desk: IntakeDesk, request: SignedRequest, seen: Seen, ref
         actor=partner.id if partner else NO_PARTNER,
         request_id=request.request_id,
     )
-
-
-def _spend_nonce(tx: Tx, envelope: VerifiedEnvelope) -> None:
-    expires_at = envelope.created + timedelta(seconds=SIGNATURE_AGE_SECONDS_MAX)
-    try:
-        claim_nonce(tx, envelope.partner.id, envelope.nonce, envelope.signature, expires_at)
-    except Replayed:
-        # Spent before: this refusal stands for another reason, and the nonce is as dead as it can be.
-        return
 
 
 def _count(refusal: Refusal, name: str) -> int | None:
