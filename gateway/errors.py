@@ -2,7 +2,7 @@
 """How the gateway says no; this file is about refusals, one class for each public reason, and faults.
 
 A refusal was understood and is not accepted. Its reason is part of the API and is never renamed;
-docs/ERRORS.md has an entry for each and `api/problems.py` gives each its status. The texts are public:
+docs/ERRORS.md has an entry for each, with its status, title and advice. The texts are public:
 they name limits, lines and fields, and never a submitted value.
 """
 

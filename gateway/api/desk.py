@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from gateway.aggregates.desk import AggregatesDesk
 from gateway.api.limits import Bursts, RateLimit
@@ -14,6 +17,9 @@ from gateway.auditlog.keeper import LogKeeper
 from gateway.intake.desk import IntakeDesk
 from gateway.wire.keys import Signer
 from gateway.wire.policy_file import LogPolicy
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +42,7 @@ class Desk:
     submitting: anyio.CapacityLimiter
     reading: anyio.CapacityLimiter
     bursts: Bursts = field(default_factory=Bursts)
+
+    async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run work on a thread for reads: no database call and no parsing of certificates on the event loop."""
+        return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self.reading)

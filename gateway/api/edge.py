@@ -22,10 +22,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.answers import SignedAnswer, asked_for
 from gateway.api.desk import Desk
+from gateway.api.language import language_of
 from gateway.api.peer import without_claims
 from gateway.api.problems import problem_of
 from gateway.api.refusals import record_refusal
-from gateway.api.requests import check_head, language_of, target_uri
+from gateway.api.requests import check_head, target_uri
 from gateway.api.visit import Visit, peer_of, visit_of
 from gateway.errors import NotFound, Refusal, RequestMalformed
 from gateway.identifiers import new_id

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import anyio.from_thread
 
+from gateway.api.language import language_of
 from gateway.api.peer import CLAIMING_HEADERS, Headers, PeerMode, peer_certificate
 from gateway.errors import BodyIncomplete, BodyTooLarge, RequestMalformed
 from gateway.trip import SignedRequest
@@ -26,7 +27,6 @@ _SINGLE = frozenset({
     b"host", b"content-type", b"content-encoding", b"content-length", b"content-digest", b"idempotency-key",
     b"gateway-records", b"gateway-purpose", b"authorization", b"prefer",
 }) | CLAIMING_HEADERS  # fmt: skip
-_LANGUAGES = ("en", "es")
 
 
 def check_head(headers: Headers) -> None:
@@ -45,22 +45,6 @@ def check_head(headers: Headers) -> None:
         if not value.isascii() or not name.isascii():
             raise RequestMalformed(what="a field is not ASCII")
         seen.add(name)
-
-
-def language_of(headers: Headers) -> str:
-    """Return `es` or `en`, whichever Accept-Language prefers (RFC 9110, section 12.5.4); English when in doubt."""
-    best, best_weight = "en", 0.0
-    wanted = b",".join(value for name, value in headers if name == b"accept-language").decode("latin-1")
-    for entry in wanted.split(",")[:20]:
-        tag, _, weight_text = entry.partition(";q=")
-        language = tag.strip().lower()[:2]
-        try:
-            weight = float(weight_text) if weight_text else 1.0
-        except ValueError:
-            continue
-        if language in _LANGUAGES and weight > best_weight:
-            best, best_weight = language, weight
-    return best
 
 
 def target_uri(scope: Mapping[str, Any], public_origin: str) -> str:

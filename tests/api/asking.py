@@ -182,7 +182,7 @@ def check_problem(
     assert status == document["status"] == ROWS[reason].status
     assert headers["content-type"].startswith("application/problem+json")
     assert document["type"] == f"{gateway.files.public_origin}/problems/{reason}"
-    assert document["title"] == ROWS[reason].title_in("en")
+    assert document["title"] == ROWS[reason].title["en"]
     assert document["detail"]
     assert document["audit_event"] == headers["audit-event"]
     stored = stored_event(gateway, document["audit_event"])

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.desk import Desk
-from gateway.api.reading import reads
 from gateway.api.visit import Visit, officer_of, visit_of
 from gateway.review.search import ReviewDesk, ReviewRequest, read_query, search_events, show_event
 
@@ -25,13 +24,13 @@ def audit_routes(desk: Desk) -> APIRouter:
     @router.get("/v1/audit/events", summary="Events of the officer's own country; the search is an event itself")
     async def search(request: Request) -> Response:
         parameters = dict(request.query_params)
-        found = await reads(desk, _search, desk, review, visit_of(request.scope), parameters)
+        found = await desk.read(_search, desk, review, visit_of(request.scope), parameters)
         desk.keeper.wake()
         return JSONResponse(found, headers=_NO_STORE)
 
     @router.get("/v1/audit/events/{event_id}", summary="One event with its fields and receipt")
     async def show(request: Request, event_id: str) -> Response:
-        shown = await reads(desk, _show, desk, review, visit_of(request.scope), event_id)
+        shown = await desk.read(_show, desk, review, visit_of(request.scope), event_id)
         desk.keeper.wake()
         return JSONResponse(shown, headers=_NO_STORE)
 

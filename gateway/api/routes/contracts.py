@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.desk import Desk
-from gateway.api.reading import localized, reads
+from gateway.api.language import localized
 from gateway.api.visit import known_caller, visit_of
 from gateway.contracting.contract import Contract
 from gateway.errors import NotFound
@@ -46,25 +46,25 @@ def contract_routes(desk: Desk) -> APIRouter:
     @router.get("/v1/contracts", summary="The contracts in force")
     async def list_all(request: Request) -> Response:
         visit = visit_of(request.scope)
-        await reads(desk, known_caller, visit, desk)
+        await desk.read(known_caller, visit, desk)
         return JSONResponse({"contracts": localized([summary_of(c) for c in contracts.contracts], visit.language)})
 
     @router.get("/v1/contracts/{product}/{version}", summary="The signed document of a contract, byte for byte")
     async def show(request: Request, product: str, version: str) -> Response:
-        await reads(desk, known_caller, visit_of(request.scope), desk)
+        await desk.read(known_caller, visit_of(request.scope), desk)
         contract = find(product, version)
         return Response(contract.document, media_type="application/json", headers=_digest(contract))
 
     @router.get("/v1/contracts/{product}/{version}/schema.json", summary="The JSON Schema that is enforced")
     async def schema(request: Request, product: str, version: str) -> Response:
-        await reads(desk, known_caller, visit_of(request.scope), desk)
+        await desk.read(known_caller, visit_of(request.scope), desk)
         contract = find(product, version)
         text = json.dumps(contract.schema, ensure_ascii=False, indent=2)
         return Response(text, media_type="application/schema+json", headers=_digest(contract))
 
     @router.get("/v1/contracts/{product}/{version}/template.csv", summary="The column names as an empty CSV file")
     async def template(request: Request, product: str, version: str) -> Response:
-        await reads(desk, known_caller, visit_of(request.scope), desk)
+        await desk.read(known_caller, visit_of(request.scope), desk)
         contract = find(product, version)
         header = ",".join(field.name for field in contract.fields)
         return Response(f"{header}\r\n", media_type="text/csv; charset=utf-8", headers=_digest(contract))

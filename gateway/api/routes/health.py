@@ -9,7 +9,6 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.desk import Desk
-from gateway.api.reading import reads
 from gateway.auditlog.keeper import KeeperStatus
 from gateway.errors import Reason, StorageUnavailable
 from gateway.storage import log
@@ -25,7 +24,7 @@ def health_routes(desk: Desk) -> APIRouter:
 
     @router.get("/readyz", summary="Ready: a submission would be accepted now, or why not")
     async def ready() -> Response:
-        reasons = await reads(desk, reasons_against, desk)
+        reasons = await desk.read(reasons_against, desk)
         body: dict[str, Any] = {"ready": not reasons, "reasons": reasons, "warnings": _warnings(desk)}
         return JSONResponse(body, 503 if reasons else 200, {"cache-control": "no-store"})
 

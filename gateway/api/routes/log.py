@@ -13,7 +13,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from gateway.api.desk import Desk
-from gateway.api.reading import reads
 from gateway.api.visit import Visit, known_caller, visit_of
 from gateway.auditlog.tiles import checkpoint_bytes, entries_bytes, tile_bytes
 from gateway.errors import NotFound
@@ -34,22 +33,22 @@ def log_routes(desk: Desk) -> APIRouter:
 
     @router.get("/log/keys", summary="The log's verification keys, one a line")
     async def keys(request: Request) -> Response:
-        await reads(desk, known_caller, visit_of(request.scope), desk)
+        await desk.read(known_caller, visit_of(request.scope), desk)
         return PlainTextResponse("".join(f"{format_vkey(key.verifier)}\n" for key in desk.log_policy.logs))
 
     @router.get("/log/policy", summary="The policy under which receipts are checked (C2SP tlog-policy)")
     async def policy(request: Request) -> Response:
-        await reads(desk, known_caller, visit_of(request.scope), desk)
+        await desk.read(known_caller, visit_of(request.scope), desk)
         return PlainTextResponse(format_policy(desk.log_policy))
 
     @router.get("/log/{shard}/checkpoint", summary="The newest signed checkpoint")
     async def checkpoint(request: Request, shard: str) -> Response:
-        note = await reads(desk, _serve, desk, visit_of(request.scope), shard, checkpoint_bytes)
+        note = await desk.read(_serve, desk, visit_of(request.scope), shard, checkpoint_bytes)
         return Response(note, media_type=TEXT, headers={"cache-control": "no-store"})
 
     @router.get("/log/{shard}/tile/{path:path}", summary="A tile of hashes, or a bundle of entries")
     async def tile(request: Request, shard: str, path: str) -> Response:
-        data = await reads(desk, _serve, desk, visit_of(request.scope), shard, tile_reader(path))
+        data = await desk.read(_serve, desk, visit_of(request.scope), shard, tile_reader(path))
         return Response(data, media_type=BYTES, headers={"cache-control": IMMUTABLE})
 
     return router

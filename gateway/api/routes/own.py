@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.aggregates.own import OwnDesk, OwnTotals, TotalsRequest, read_totals
 from gateway.api.desk import Desk
-from gateway.api.reading import reads
 from gateway.api.visit import Visit, partner_of, visit_of
 
 
@@ -31,7 +30,7 @@ def own_routes(desk: Desk) -> APIRouter:
         visit = visit_of(request.scope)
         dimensions = tuple(name for name in by.split(",") if name)
         asked = TotalsRequest(visit.request_id, visit.source, visit.path, product, first, last, dimensions)
-        found = await reads(desk, _totals, desk, own, visit, asked)
+        found = await desk.read(_totals, desk, own, visit, asked)
         desk.keeper.wake()
         rows = [{**one.dimensions, "records": one.records, **one.sums} for one in found.totals]
         document = {"product": product, "from": first, "to": last, "by": list(dimensions), "totals": rows}

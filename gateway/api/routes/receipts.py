@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway.api.desk import Desk
-from gateway.api.reading import reads
 from gateway.api.visit import Visit, known_caller, visit_of
 from gateway.auditlog.receipts import ReceiptPending, receipt_of
 from gateway.errors import NotFound
@@ -28,7 +27,7 @@ def receipt_routes(desk: Desk) -> APIRouter:
     @router.get("/v1/receipts/{event_id}", summary="The receipt of an event: JSON, or the bare proof as text")
     async def receipt(request: Request, event_id: str) -> Response:
         try:
-            found = await reads(desk, _receipt, desk, visit_of(request.scope), event_id)
+            found = await desk.read(_receipt, desk, visit_of(request.scope), event_id)
         except ReceiptPending:
             return JSONResponse(
                 {"event_id": event_id, "status": "pending"}, 202, {"retry-after": str(RETRY_AFTER_SECONDS)}

@@ -9,7 +9,6 @@ from starlette.responses import Response, StreamingResponse
 from gateway.aggregates.desk import DataRequest, Pulled
 from gateway.aggregates.serve import pull
 from gateway.api.desk import Desk
-from gateway.api.reading import reads
 from gateway.api.visit import Visit, partner_of, visit_of
 
 _DATA = "/sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}"
@@ -42,7 +41,7 @@ def sdmx_routes(desk: Desk) -> APIRouter:
             accept=request.headers.get("accept", ""),
             purpose=request.headers.get("gateway-purpose", ""),
         )
-        pulled = await reads(desk, _pull, desk, visit, asked)
+        pulled = await desk.read(_pull, desk, visit, asked)
         desk.keeper.wake()
         headers = {
             "audit-event": pulled.event_id,

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gateway.api.desk import Desk
-from gateway.api.reading import localized, reads
+from gateway.api.language import localized
 from gateway.api.requests import signed_request
 from gateway.api.visit import Visit, partner_of, visit_of
 from gateway.auditlog.receipts import ReceiptPending, receipt_of
@@ -63,17 +63,17 @@ def submission_routes(desk: Desk) -> APIRouter:
     @router.get("/v1/submissions", summary="List the caller's submissions, oldest first")
     async def list_own(request: Request, after: str = "", limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Response:
         visit = visit_of(request.scope)
-        return JSONResponse(await reads(desk, _list, desk, visit, after, min(limit, PAGE_MAX)))
+        return JSONResponse(await desk.read(_list, desk, visit, after, min(limit, PAGE_MAX)))
 
     @router.get("/v1/submissions/{submission_id}", summary="Show one of the caller's submissions")
     async def show(request: Request, submission_id: str) -> Response:
         visit = visit_of(request.scope)
-        return JSONResponse(await reads(desk, _show, desk, visit, submission_id))
+        return JSONResponse(await desk.read(_show, desk, visit, submission_id))
 
     @router.get("/v1/submissions/{submission_id}/report", summary="Every refused record, one JSON line each")
     async def report(request: Request, submission_id: str) -> Response:
         visit = visit_of(request.scope)
-        partner_id = await reads(desk, _owner, desk, visit, submission_id)
+        partner_id = await desk.read(_owner, desk, visit, submission_id)
         return StreamingResponse(_report(desk, partner_id, submission_id, visit.language), media_type=NDJSON)
 
     return router
@@ -109,7 +109,7 @@ async def _answer(desk: Desk, visit: Visit, accepted: Accepted, *, wait_seconds:
 async def _receipt(desk: Desk, event_id: str, wait_seconds: float) -> dict[str, Any] | None:
     try:
         await desk.keeper.published(event_id, timeout_seconds=wait_seconds)
-        return await reads(desk, desk.intake.storage.read, lambda tx: receipt_of(tx, event_id, policy=desk.log_policy))
+        return await desk.read(desk.intake.storage.read, lambda tx: receipt_of(tx, event_id, policy=desk.log_policy))
     except (TimeoutError, ReceiptPending):
         return None
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from gateway.api.desk import Desk
-from gateway.api.problem_pages import problem_page
+from gateway.api.problems import problem_page
 from gateway.api.visit import visit_of
 from gateway.errors import NotFound, Reason
 

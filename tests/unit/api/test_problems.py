@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 
 import pytest
 
-from gateway.api.problem_pages import problem_page, sentence_of
-from gateway.api.problems import ROWS, problem_of
+from gateway.api.problems import ROWS, problem_of, problem_page
 from gateway.errors import CertificateRefused, ContractViolated, Reason, Refusal
 
 STATUSES = {
@@ -55,13 +55,13 @@ def test_every_reason_has_texts_in_both_languages(reason: Reason) -> None:
     """People of three countries read these pages."""
     row = ROWS[reason]
 
-    assert row.title_in("en") != row.title_in("es")
-    assert row.mend_in("en") != row.mend_in("es")
-    assert sentence_of(reason, "en") != sentence_of(reason, "es")
+    for text in (row.title, row.cause, row.mend):
+        assert text["en"] != text["es"]
     for language in ("en", "es"):
         page = problem_page(reason, language)
         assert f'<html lang="{language}">' in page
         assert reason.value in page
+        assert all(html.escape(text[language]) in page for text in (row.title, row.cause, row.mend))
 
 
 def test_what_a_gate_adds_never_replaces_a_member_of_the_rfc() -> None:
@@ -76,3 +76,13 @@ def test_what_a_gate_adds_never_replaces_a_member_of_the_rfc() -> None:
     assert document["detail"].startswith("3 de 3 registros")
     assert document["audit_event"] == "0190"
     assert document["errors"] == []
+
+
+def test_what_a_gate_adds_is_in_the_language_of_the_caller() -> None:
+    """An error of a record has both languages inside, and one on the wire, as in answers."""
+    errors = [{"line": 1, "detail": {"en": "Not a number.", "es": "No es un número."}}]
+    refusal = ContractViolated(received=1, refused=1, extra={"errors": errors})
+
+    document = problem_of(refusal, public_origin="https://gw.example", language="es").to_dict()
+
+    assert document["errors"] == [{"line": 1, "detail": "No es un número."}]

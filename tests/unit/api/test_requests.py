@@ -11,7 +11,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from gateway.api.requests import check_head, language_of, signed_request, target_uri
+from gateway.api.language import language_of
+from gateway.api.requests import check_head, signed_request, target_uri
 from gateway.errors import BodyIncomplete, BodyTooLarge, RequestMalformed
 from gateway.trip import SignedRequest
 
