@@ -13,7 +13,7 @@ import contextlib
 import socket
 import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -316,6 +316,14 @@ class GatewayServer(uvicorn.Server):
         )
         self.servers = [listener]
         self.started = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as the wish to end in order, and return."""
+        with super().capture_signals():
+            yield
+            # uvicorn would raise them again, and the process would die before the log and the database are closed.
+            self._captured_signals.clear()
 
     async def on_tick(self, counter: int) -> bool:
         """Look at the TLS files now and then, beside what uvicorn does."""
