@@ -1,23 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pull leaves behind; this file is about its audit event, committed before the answer, given or refused."""
+"""What a pull leaves behind; this file is about its audit events, committed before the answer, given or refused.
+
+Each owner has an event of its own: no country learns from another's evidence who else was asked, or answered.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.aggregates.desk import AggregatesDesk, DataRequest
 from gateway.aggregates.query import FlowQuery
 from gateway.auditlog.event_kinds import AggregateRead, AggregateRefused, AuditEvent
 from gateway.auditlog.events import query_digest, record_event
 from gateway.errors import Refusal, StorageUnavailable
+from gateway.storage.engine import Tx
 from gateway.trip import Partner, Permit
 
 
 @dataclass(slots=True)
 class Reading:
-    """One pull while it goes on: who asks for what, and how far it came."""
+    """One pull while it goes on: who asks for what, and how far it came; what belongs to an owner stands by owner."""
 
     desk: AggregatesDesk
     reader: Partner
@@ -25,17 +31,18 @@ class Reading:
     query: FlowQuery | None = None
     purpose: str = ""
     named_owners: frozenset[str] = frozenset()
-    permits: Mapping[str, Permit] = field(default_factory=dict)
-    cell_count: int = 0
-    suppressed_count: int = 0
+    permits: dict[str, Permit] = field(default_factory=dict)
+    denials: dict[str, Refusal] = field(default_factory=dict)
+    cells: Counter[str] = field(default_factory=Counter)
+    suppressed: Counter[str] = field(default_factory=Counter)
 
 
 @contextmanager
 def refusals_recorded(reading: Reading) -> Iterator[None]:
-    """Give every refusal inside the block an audit event in a transaction of its own, and let it go on.
+    """Give every refusal inside the block its audit events in a transaction of their own, and let it go on.
 
     Raises:
-        StorageUnavailable: in the refusal's place when the event cannot be written: no answer without evidence.
+        StorageUnavailable: in the refusal's place when they cannot be written: no answer without evidence.
     """
     try:
         yield
@@ -44,47 +51,42 @@ def refusals_recorded(reading: Reading) -> Iterator[None]:
         raise
     except Refusal as refusal:
         # Who was asked by name may know of it; a wildcard asks nobody in particular.
-        refusal.audit_event = _record(reading, _refused(reading, refusal), reading.named_owners)
+        owners: list[str | None] = [*sorted(reading.named_owners)] or [None]
+        refusal.audit_event = _record(reading, {owner: _refused(reading, refusal, owner) for owner in owners})
         raise
 
 
 def record_read(reading: Reading) -> str:
-    """Write down that the cells were read, and return the event's id; the owners' officers see it too."""
+    """Write down that the cells of each permitting owner were read, and return the first event's id."""
     assert reading.query is not None
-    policies = {name for permit in reading.permits.values() for name in permit.policies}
-    event = AggregateRead(
-        path=reading.request.path,
-        source=reading.request.source,
-        dataflow=reading.desk.flow.reference,
-        query_digest=query_digest(reading.query.as_json()),
-        purpose=reading.purpose,
-        owners=tuple(sorted(reading.permits)),
-        policy_set=reading.desk.policy.policies.digest,
-        policies=tuple(sorted(policies)),
-        cell_count=reading.cell_count,
-        suppressed_count=reading.suppressed_count,
-    )
-    return _record(reading, event, frozenset(reading.permits))
-
-
-def _record(reading: Reading, event: AuditEvent, owners: frozenset[str]) -> str:
-    desk, reader = reading.desk, reading.reader
-    return desk.storage.write(
-        lambda tx: record_event(
-            tx,
-            event,
-            at=desk.clock.now(),
-            partner_id=reader.id,
-            audience=owners | {reader.country},
-            actor=reader.id,
-            request_id=reading.request.request_id,
-        )
+    digest = query_digest(reading.query.as_json())
+    return _record(
+        reading,
+        {
+            owner: AggregateRead(
+                path=reading.request.path,
+                source=reading.request.source,
+                dataflow=reading.desk.flow.reference,
+                query_digest=digest,
+                purpose=reading.purpose,
+                owner=owner,
+                policy_set=permit.policy_set_digest,
+                policies=permit.policies,
+                cell_count=reading.cells[owner],
+                suppressed_count=reading.suppressed[owner],
+            )
+            for owner, permit in reading.permits.items()
+        },
     )
 
 
-def _refused(reading: Reading, refusal: Refusal) -> AggregateRefused:
-    decision = refusal.extra.get("decision")
-    decided = decision if isinstance(decision, dict) else {}
+def _refused(reading: Reading, refusal: Refusal, owner: str | None) -> AggregateRefused:
+    if owner and reading.denials:
+        # A refusal carries the decision about one owner, which is no other's to see.
+        refusal_of_owner = reading.denials.get(owner)
+        decided = _decision(refusal_of_owner) if refusal_of_owner else {}
+    else:
+        decided = _decision(refusal)
     return AggregateRefused(
         path=reading.request.path,
         source=reading.request.source,
@@ -92,7 +94,34 @@ def _refused(reading: Reading, refusal: Refusal) -> AggregateRefused:
         dataflow=reading.desk.flow.reference,
         query_digest=query_digest(reading.query.as_json()) if reading.query else None,
         purpose=reading.purpose or None,
-        owners=tuple(sorted(reading.named_owners)) or None,
+        owner=owner,
         policy_set=decided.get("policy_set"),
-        policies=tuple(decided["policies"]) if decided.get("policies") else None,
+        policies=tuple(decided.get("policies", ())) or None,
     )
+
+
+def _decision(refusal: Refusal) -> Mapping[str, Any]:
+    decision = refusal.extra.get("decision")
+    return decision if isinstance(decision, dict) else {}
+
+
+def _record(reading: Reading, events: Mapping[str | None, AuditEvent]) -> str:
+    """Write one event for each owner, for the eyes of that owner and the reader, and return the first one's id."""
+    desk, reader = reading.desk, reading.reader
+
+    def work(tx: Tx) -> list[str]:
+        now = desk.clock.now()
+        return [
+            record_event(
+                tx,
+                event,
+                at=now,
+                partner_id=reader.id,
+                audience=frozenset({owner or reader.country, reader.country}),
+                actor=reader.id,
+                request_id=reading.request.request_id,
+            )
+            for owner, event in events.items()
+        ]
+
+    return desk.storage.write(work)[0]

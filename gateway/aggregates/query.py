@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from gateway.aggregates.dataflow import TIME, Dataflow
+from gateway.aggregates.dataflow import AGENCY, TIME, Dataflow
 from gateway.errors import NotAPublishedTable, NotFound, RequestMalformed, UnitsDiffer
 from gateway.wire.canonical import JSON
 
@@ -65,7 +65,7 @@ class FlowQuery:
 
     def named(self, flow: Dataflow, dimension: str) -> frozenset[str]:
         """Return the values that a request names for a dimension; none means that it takes any."""
-        position = flow.position(dimension)
+        position = flow.dimensions.index(dimension)
         sets = [c.values for c in self.conditions if c.dimension == dimension and not c.negated]
         if self.keys and all(alternative[position] for alternative in self.keys):
             sets.append(frozenset().union(*(alternative[position] for alternative in self.keys)))
@@ -114,7 +114,7 @@ def parse_query(flow: Dataflow, *, agency: str, dataflow: str, version: str, key
 
 def _known(flow: Dataflow, agency: str, dataflow: str, version: str) -> None:
     newest = {"*", "~", "+", "all", "latest", flow.version, f"{flow.version.split('.')[0]}.0+"}
-    if agency not in {"*", "all", flow.agency} or dataflow not in {"*", "all", flow.id} or version not in newest:
+    if agency not in {"*", "all", AGENCY} or dataflow not in {"*", "all", flow.id} or version not in newest:
         raise NotFound
 
 
@@ -134,8 +134,7 @@ def _keys(flow: Dataflow, key: str) -> tuple[tuple[frozenset[str], ...], ...]:
     if any(alternative.count(".") != size - 1 for alternative in alternatives):
         alternatives = [key]
     if any(alternative.count(".") != size - 1 for alternative in alternatives):
-        names = ".".join(component.id for component in flow.dimensions)
-        raise RequestMalformed(what=f"a key has {size} positions, {names}")
+        raise RequestMalformed(what=f"a key has {size} positions, {'.'.join(flow.dimensions)}")
     if len(alternatives) > CONDITIONS_MAX:
         raise RequestMalformed(what=f"more than {CONDITIONS_MAX} keys")
     return tuple(tuple(_alternatives(part) for part in alternative.split(".")) for alternative in alternatives)
@@ -146,10 +145,9 @@ def _alternatives(part: str) -> frozenset[str]:
 
 
 def _conditions(flow: Dataflow, dimension: str, value: str) -> Iterator[Condition]:
-    try:
-        position = flow.position(dimension)
-    except KeyError as error:
-        raise RequestMalformed(what=f"there is no dimension {dimension[:40]}") from error
+    if dimension not in flow.dimensions:
+        raise RequestMalformed(what=f"there is no dimension {dimension[:40]}")
+    position = flow.dimensions.index(dimension)
     for term in value.split("+"):
         pairs = [_operator(item) for item in term.split(",")]
         if len(pairs) > VALUES_MAX:
@@ -203,9 +201,9 @@ def _previous(month: str) -> str:
 
 def _refuse_sums(flow: Dataflow, asked: FlowQuery) -> None:
     """Refuse totals that would be sums of the gateway's own: every number served is a cell that an agency sent."""
-    for component in flow.dimensions:
-        if TOTAL in asked.named(flow, component.id):
-            if component.id in _UNITS:
-                raise UnitsDiffer
-            if component.id in _NEVER_TOTALLED:
-                raise NotAPublishedTable(what=f"a total over {component.id}")
+    totalled = [dimension for dimension in flow.dimensions if TOTAL in asked.named(flow, dimension)]
+    for dimension in totalled:
+        if dimension in _UNITS:
+            raise UnitsDiffer
+        if dimension in _NEVER_TOTALLED:
+            raise NotAPublishedTable(what=f"a total over {dimension}")

@@ -183,7 +183,7 @@ class HandshakeRefused(AuditEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRead(AuditEvent):
-    """A partner read statistics of others under an agreement."""
+    """A partner read statistics of one owner under an agreement; each owner of one answer has its own event."""
 
     kind = EventKind.AGGREGATE_READ
     path: str
@@ -191,7 +191,7 @@ class AggregateRead(AuditEvent):
     dataflow: str
     query_digest: str
     purpose: str
-    owners: tuple[str, ...]
+    owner: str
     policy_set: str
     policies: tuple[str, ...]
     cell_count: int
@@ -200,7 +200,7 @@ class AggregateRead(AuditEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateRefused(AuditEvent):
-    """A partner was not given statistics it asked for."""
+    """A partner was not given statistics it asked for; each owner that it named has its own event."""
 
     kind = EventKind.AGGREGATE_REFUSED
     outcome = "failure"
@@ -210,7 +210,7 @@ class AggregateRefused(AuditEvent):
     dataflow: str | None = None
     query_digest: str | None = None
     purpose: str | None = None
-    owners: tuple[str, ...] | None = None
+    owner: str | None = None
     policy_set: str | None = None
     policies: tuple[str, ...] | None = None
 

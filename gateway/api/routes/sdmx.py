@@ -31,7 +31,8 @@ def sdmx_routes(desk: Desk) -> APIRouter:
         asked = DataRequest(
             request_id=visit.request_id,
             source=visit.source,
-            path=visit.path,
+            # Without the key, which may name several owners, whose officers each see the path.
+            path=_DATA.format(agency=agency, dataflow=dataflow, version=version),
             agency=agency,
             dataflow=dataflow,
             version=version,

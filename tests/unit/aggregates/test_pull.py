@@ -70,7 +70,7 @@ CELL = {
 ASKED = DataRequest(
     request_id="r-1",
     source="ab" * 32,
-    path="/sdmx/v2/data/dataflow/GATEWAY/FLOW/1.0.0/*",
+    path="/sdmx/v2/data/dataflow/GATEWAY/FLOW/1.0.0",
     agency="GATEWAY",
     dataflow="FLOW",
     version="1.0.0",
@@ -116,6 +116,11 @@ class Counter:
         assert stored is not None
         audience = self.desk.storage.read(lambda tx: log.audience_of(tx, event_id))
         return stored.kind, json.loads(stored.fields), audience
+
+    def seen_by(self, country: str) -> list[dict[str, object]]:
+        """Return what the officers of a country see of all pulls."""
+        found = self.desk.storage.read(lambda tx: log.list_events(tx, country))
+        return [json.loads(stored.fields) for stored in found]
 
 
 @pytest.fixture
@@ -175,9 +180,40 @@ def test_a_pull_is_in_the_log_before_it_is_answered(counter: Counter) -> None:
     assert (kind, audience) == ("aggregate.read", {"GTM", "USA"})
     assert fields["partner"] == "GTM.SEGEPLAN"
     assert fields["purpose"] == "STATISTICS"
-    assert fields["owners"] == ["USA"]
+    assert fields["owner"] == "USA"
     assert (fields["cell_count"], fields["suppressed_count"]) == (len(rows), 1)
     assert fields["policies"] == ["gtm-usa#usa-flow-to-gtm"]
+
+
+def test_no_owner_learns_from_its_event_who_else_was_read(counter: Counter) -> None:
+    """A wildcard reads of two owners: each sees its own permit and the count of its own cells, the reader both."""
+    counter.keep({}, {"citizenship": "SLV"})
+    counter.keep({"provider": "MEX.SEGOB.UPMRIP", "reporting_country": "MEX"}, partner_id="MEX.SEGOB.UPMRIP")
+
+    pulled, _ = counter.ask()
+
+    usa, mex = counter.seen_by("USA"), counter.seen_by("MEX")
+    assert [(seen["owner"], seen["policies"], seen["cell_count"]) for seen in (*usa, *mex)] == [
+        ("USA", ["gtm-usa#usa-flow-to-gtm"], 2),
+        ("MEX", ["gtm-mex#mex-flow-to-gtm"], 1),
+    ]
+    assert not any("MEX" in json.dumps(seen) for seen in usa)
+    assert not any("USA" in json.dumps(seen) for seen in mex)
+    assert sorted(str(seen["owner"]) for seen in counter.seen_by("GTM")) == ["MEX", "USA"]
+    assert counter.event(pulled.event_id)[1] == mex[0]
+
+
+def test_no_owner_learns_from_a_refusal_who_else_was_asked(counter: Counter) -> None:
+    """GTM names itself, which nothing permits, beside USA, which would: the decision is only in GTM's event."""
+    counter.keep({})
+
+    with pytest.raises(DeniedByPolicy):
+        counter.ask(query="c[REF_AREA]=USA,GTM")
+
+    (usa,) = counter.seen_by("USA")
+    assert usa["owner"] == "USA"
+    assert "policy_set" not in usa
+    assert sorted(str(seen["owner"]) for seen in counter.seen_by("GTM")) == ["GTM", "USA"]
 
 
 def test_only_the_cells_of_permitting_owners_are_given(counter: Counter) -> None:

@@ -34,9 +34,9 @@ def asked(key: str = "*", query: str = "", flow: Dataflow = FLOW) -> FlowQuery:
 
 
 def test_the_dimensions_are_the_natural_key_behind_the_frequency() -> None:
-    ids = [component.id for component in FLOW.dimensions]
+    ids = ("FREQ", "PROVIDER", "REF_AREA", "FLOW_TYPE", "UNIT_MEASURE", "CITIZENSHIP", "PLACE_SCHEME")
 
-    assert ids == ["FREQ", "PROVIDER", "REF_AREA", "FLOW_TYPE", "UNIT_MEASURE", "CITIZENSHIP", "PLACE_SCHEME"]
+    assert FLOW.dimensions == ids
     assert FLOW.reference == "GATEWAY:FLOW(1.0.0)"
 
 
