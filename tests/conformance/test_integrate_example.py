@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from gateway.wire.digests import b64, sha256
 from gateway.wire.merkle import leaf_hash, root_of
 from gateway.wire.policy_file import parse_policy
 from gateway.wire.receipt import verify_receipt
+from tests.programs import program
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "INTEGRATE.md").read_text()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -32,11 +32,8 @@ def partner(server: dict[str, Any], name: str) -> dict[str, Any]:
 
 def environment(server: dict[str, Any], programs: Path) -> dict[str, str]:
     igm, upmrip = partner(server, "GTM.IGM"), partner(server, "MEX.SEGOB.UPMRIP")
-    for program in PROGRAMS:
-        found = shutil.which(program)
-        if found is None:
-            pytest.skip(f"{program} is not installed")
-        (programs / program).symlink_to(found)
+    for name in PROGRAMS:
+        (programs / name).symlink_to(program(name))
     return {
         "PATH": str(programs),
         "HOME": os.environ.get("HOME", "/"),
@@ -52,13 +49,13 @@ def environment(server: dict[str, Any], programs: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.conformance
 def test_the_example_runs_with_curl_and_openssl_only(server: dict[str, Any], tmp_path: Path) -> None:
     """Every block, in order, in one shell, with nothing on its path but the programs that are named."""
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
-    shell = shutil.which("bash")
-    assert shell is not None
+    shell = program("bash")
 
     ran = subprocess.run(
         [shell, "-eu", "-o", "pipefail", "-c", "\n".join(BLOCK.findall(DOCUMENT))],

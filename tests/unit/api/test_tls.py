@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import queue
-import shutil
 import socket
 import ssl
 import subprocess
@@ -19,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from gateway.errors import Reason
+from tests.programs import program
 from tests.unit.api.authority import DAY, Authority, Credentials
 from tests.unit.api.doorstep import READ_SECONDS, Doorstep, serve
 
@@ -84,10 +84,10 @@ def test_a_server_certificate_is_no_client_certificate(door: Doorstep) -> None:
     assert door.refused.get(timeout=READ_SECONDS)[0] is Reason.CERTIFICATE_UNTRUSTED
 
 
+@pytest.mark.conformance
 def test_openssl_sees_the_alert(door: Doorstep) -> None:
     """The same judged by a program that we did not write."""
-    openssl = shutil.which("openssl")
-    assert openssl, "install openssl: apt-get install openssl"
+    openssl = program("openssl")
     old = door.authority.issue("older", begins=-9 * DAY, ends=-DAY)
 
     command = [openssl, "s_client", "-quiet", "-connect", f"localhost:{door.port}"]
