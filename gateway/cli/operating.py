@@ -68,7 +68,7 @@ def storage_of(settings: Settings, *, read_only: bool = False) -> Iterator[tuple
 
     check(settings.database_url)
     contracts = contracts_of(settings)
-    storage = open_storage(settings.database_url, contracts.shapes, read_only=read_only)
+    storage = open_storage(settings.database_url, read_only=read_only)
     try:
         yield storage, contracts
     finally:

@@ -119,7 +119,7 @@ def create_sandbox(
     vkey = _write_gateway_keys(plan, times)  # (2)
     upgrade(plan.database_url)  # (3)
     contracts = load_contracts(root)
-    storage = open_storage(plan.database_url, contracts.shapes)
+    storage = open_storage(plan.database_url)
     try:
         storage.write(lambda tx: _fill(tx, plan, partners, officers, specimens, at=at))
         storage.write(lambda tx: _approve(tx, root, contracts, officers, at=at))

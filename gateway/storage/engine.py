@@ -12,6 +12,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from gateway.errors import Fault, StorageUnavailable
-from gateway.trip import TableShape
 
 WRITE_ATTEMPTS_MAX = 5
 RETRY_AFTER_SECONDS = 2
@@ -34,6 +34,8 @@ POOL_SIZE = 16
 POOL_WAIT_SECONDS = 10
 STATEMENT_SECONDS_MAX = 120
 LOCK_SECONDS_MAX = 10
+VACUUM_WAIT_SECONDS = 60
+VACUUM_POLL_SECONDS = 0.1
 
 T = TypeVar("T")
 DialectName = Literal["sqlite", "postgresql"]
@@ -116,7 +118,11 @@ class Storage:
             self.write(_nothing)
 
     def vacuum(self, tables: Iterable[str]) -> None:
-        """Make deleted rows of some tables unreadable in the files of the database, as far as the role may."""
+        """Make deleted rows of some tables unreadable in the files of the database, as far as the role may.
+
+        Raises:
+            StorageUnavailable: when a reader still looks at them; the next run of the job comes back.
+        """
         assert self._writer is not None
         if self._turn is not None:
             with self._turn:
@@ -124,8 +130,9 @@ class Storage:
             return
         names = sorted(tables)
         with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("SET lock_timeout = '60s'")
+            connection.exec_driver_sql(f"SET lock_timeout = '{VACUUM_WAIT_SECONDS}s'")
             connection.exec_driver_sql("SET statement_timeout = 0")
+            _await_older_transactions(connection)
             for name in names:
                 quoted = connection.dialect.identifier_preparer.quote(name)
                 connection.exec_driver_sql(f"VACUUM (FULL) {quoted}")
@@ -168,14 +175,13 @@ class FileLock:
         os.close(self._file)
 
 
-def open_storage(url: str, shapes: Iterable[TableShape] = (), *, read_only: bool = False) -> Storage:
+def open_storage(url: str, *, read_only: bool = False) -> Storage:
     """Open the database at `sqlite:///path` or `postgresql+psycopg://…`; the schema must stand already.
 
     Raises:
         StorageInUse: when another process writes to the SQLite file.
         StorageUnavailable: when the database cannot be reached.
     """
-    del shapes  # Product tables are built from their shapes where they are used; see products.product_table.
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         assert parsed.database, "a SQLite storage is a file"
@@ -288,8 +294,21 @@ def _truncate_wal(writer: Engine) -> None:
     finally:
         pooled.close()
     if busy:
-        # A reader still looks at the old pages: the next run of the job comes back to them.
         raise StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+
+
+def _await_older_transactions(connection: Connection) -> None:
+    # VACUUM copies a deleted row as long as any transaction could still see it, an ANALYZE of autovacuum for example.
+    now = connection.exec_driver_sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::xid::text").scalar_one()
+    older = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND greatest(age(backend_xmin), age(backend_xid)) > age(%s::text::xid)"
+    )
+    deadline = time.monotonic() + VACUUM_WAIT_SECONDS
+    while connection.exec_driver_sql(older, (now,)).scalar_one():
+        if time.monotonic() > deadline:
+            raise StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+        time.sleep(VACUUM_POLL_SECONDS)
 
 
 def _flush_wal(connection: Connection) -> None:

@@ -18,14 +18,13 @@ from sqlalchemy import ColumnElement, Table, delete, func, insert, literal_colum
 from gateway.storage.engine import Tx
 from gateway.storage.products import is_partitioned, product_table
 from gateway.storage.records import month_of
-from gateway.storage.tables import refused_record, tombstone
+from gateway.storage.tables import tombstone
 from gateway.trip import TableShape
 
 BATCH_ROWS_MAX = 5000
 # Stands for the id of an amendment or retraction that was deleted itself.
 DELETED = "00000000-0000-0000-0000-000000000000"
 KEYS_PER_STATEMENT = 500
-KEYS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,6 @@ def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str) -> list[
         keys = [(row[0], row[1]) for row in found[start : start + KEYS_PER_STATEMENT]]
         where = (table.c.partner_id == partner_id) & tuple_(table.c.month, identifier).in_(keys)
         tx.connection.execute(delete(table).where(where))
-        # A record refused as a conflict bears the id of the one that it conflicted with.
-        named = (refused_record.c.partner_id == partner_id) & refused_record.c.record_id.in_([str(k[1]) for k in keys])
-        tx.connection.execute(update(refused_record).where(named).values(record_id=None))
     _forget_successors(tx, table, identifier, partner_id, {str(row[5]) for row in found if row[5]})
     return [DeletedRecord(row[2], row[3], row[4]) for row in found]
 
@@ -106,5 +102,5 @@ def tables_to_vacuum(tx: Tx, shape: TableShape) -> list[str]:
         parts = tx.connection.exec_driver_sql(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", (shape.table_name,)
         )
-        return [refused_record.name, *sorted(row[0] for row in parts)]
-    return [refused_record.name, shape.table_name]
+        return sorted(row[0] for row in parts)
+    return [shape.table_name]

@@ -19,6 +19,8 @@ from gateway.storage.tables import nonce, refused_record, submission
 from gateway.trip import Permit, RefusedRecord, ValidSubmission
 
 PAGE_MAX = 1000
+# Not the id: it is a value of the record, and hash and id together would let the other few be guessed.
+_KEPT_OF_REFUSED = ("line", "pointer", "code", "leaf_hash", "en", "es")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ def insert_submission(  # noqa: PLR0913 - each is one fact that only the transac
         raise WriteConflict
     if refused:
         of = {"partner_id": stored.partner_id, "submission_id": stored.id}
-        tx.connection.execute(insert(refused_record), [asdict(record) | of for record in refused])
+        kept = [{name: getattr(record, name) for name in _KEPT_OF_REFUSED} for record in refused]
+        tx.connection.execute(insert(refused_record), [values | of for values in kept])
     return stored
 
 
@@ -153,12 +156,12 @@ def refused_of(
     """Return the refused records of a submission in the order sent, from behind the line `after_line`."""
     c = refused_record.c
     statement = (
-        select(c.line, c.record_id, c.pointer, c.code, c.leaf_hash, c.en, c.es)
+        select(*(c[name] for name in _KEPT_OF_REFUSED))
         .where(c.partner_id == partner_id, c.submission_id == submission_id, c.line > after_line)
         .order_by(c.line)
         .limit(limit)
     )
-    return tuple(RefusedRecord(*row) for row in tx.connection.execute(statement))
+    return tuple(RefusedRecord(record_id=None, **row) for row in tx.connection.execute(statement).mappings())
 
 
 def _insert(tx: Tx, table: Any) -> Any:

@@ -159,14 +159,13 @@ class NonceTable(SQLModel, table=True):
 
 
 class RefusedRecordTable(SQLModel, table=True):
-    """A record that was not kept: which line, why, and its leaf hash; never a value."""
+    """A record that was not kept: which line, why, and its leaf hash; never its id or a value."""
 
     __tablename__: ClassVar[str] = "refused_record"
 
     partner_id: str = Field(primary_key=True)
     submission_id: str = Field(primary_key=True)
     line: int = Field(primary_key=True)
-    record_id: str | None
     pointer: str
     code: str
     leaf_hash: bytes

@@ -202,7 +202,6 @@ def _submissions() -> None:
         sa.Column("partner_id", sa.String(), nullable=False),
         sa.Column("submission_id", sa.String(), nullable=False),
         sa.Column("line", sa.Integer(), nullable=False),
-        sa.Column("record_id", sa.String(), nullable=True),
         sa.Column("pointer", sa.String(), nullable=False),
         sa.Column("code", sa.String(), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
