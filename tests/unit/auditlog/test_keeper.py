@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.auditlog.keeper import KeeperStatus, LogKeeper, covered_events
 from gateway.errors import LogStalled, StorageUnavailable
@@ -134,16 +135,19 @@ def test_an_outage_is_outlived_and_told(world: World, faulty: FaultyStorage, kee
 def test_a_fault_does_not_end_the_thread_and_stops_acceptance(
     world: World, faulty: FaultyStorage, keeper: LogKeeper
 ) -> None:
-    faulty.fail = RuntimeError("planted")
-    keeper.wake()
-    until(lambda: keeper.state.status is KeeperStatus.STALLED)
-    with pytest.raises(LogStalled):
-        keeper.check()
-    faulty.fail = None
+    # Captured, because drawing a traceback for a terminal takes longer than a loaded machine gives a test.
+    with capture_logs() as told:
+        faulty.fail = RuntimeError("planted")
+        keeper.wake()
+        until(lambda: keeper.state.status is KeeperStatus.STALLED)
+        with pytest.raises(LogStalled):
+            keeper.check()
+        faulty.fail = None
 
-    wait(keeper, world.record())
-    until(lambda: keeper.state.status is KeeperStatus.RUNNING)
+        wait(keeper, world.record())
+        until(lambda: keeper.state.status is KeeperStatus.RUNNING)
     keeper.check()
+    assert "log keeper fault" in [entry["event"] for entry in told]
 
 
 def test_an_inconsistent_tree_stalls_the_log(world: World, keeper: LogKeeper) -> None:
