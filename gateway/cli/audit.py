@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.connecting import ConfigOption, client_of
+from gateway.cli.connecting import CONFIG, ConfigOption, EventArgument, client_of
 from gateway.cli.speaker import speaker_of
-from gateway.clock import format_instant
 
 app = typer.Typer(no_args_is_help=True, help="A security officer's view of the own country's audit log.")
 
@@ -23,7 +21,7 @@ def list_events(
     partner: Annotated[str, typer.Option(help="Only events of this partner.")] = "",
     after: Annotated[str, typer.Option(help="Go on after this event id.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many events at most.")] = 100,
-    config: ConfigOption = Path("client.toml"),
+    config: ConfigOption = CONFIG,
 ) -> None:
     """List events, oldest first. The search itself becomes an event."""
     speaker = speaker_of(ctx)
@@ -37,14 +35,10 @@ def list_events(
 
 
 @app.command("show")
-def show(
-    ctx: typer.Context,
-    event_id: Annotated[str, typer.Argument(help="The id of the audit event.")],
-    config: ConfigOption = Path("client.toml"),
-) -> None:
+def show(ctx: typer.Context, event_id: EventArgument, config: ConfigOption = CONFIG) -> None:
     """Show one event with all its fields, and verify its receipt here."""
     speaker = speaker_of(ctx)
     with client_of(config, speaker) as client:
         document, verified = client.audit_show(event_id)
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True))
-    speaker.tell("verified", event=verified.event_id, at=format_instant(verified.at))
+    speaker.tell_verified(verified)

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.speaker import FINDING, BadInput, speaker_of
+from gateway.cli.connecting import ContractsOption
+from gateway.cli.speaker import FINDING, speaker_of
+from gateway.client.failures import InputUnusable
 from gateway.contracting.build import ContractDrift
 from gateway.contracting.build import build as build_folder
 from gateway.contracting.build import check as check_all
@@ -17,19 +19,15 @@ from gateway.contracting.strict_yaml import ContractInvalid
 
 app = typer.Typer(no_args_is_help=True, help="Data contracts: what a record must look like.")
 
-RootOption = Annotated[
-    Path | None, typer.Option("--contracts", help="Folder of contracts; by default those of the package.")
-]
-
 
 @app.command("list")
-def list_contracts(ctx: typer.Context, contracts: RootOption = None) -> None:
+def list_contracts(ctx: typer.Context, contracts: ContractsOption = None) -> None:
     """List the contract versions with their digests, which is what governments sign."""
     spanish = speaker_of(ctx).language == "es"
     try:
         loaded = load_contracts(contracts or packaged_root())
     except ContractInvalid as error:
-        raise BadInput(str(error)) from error
+        raise InputUnusable(str(error)) from error
     for contract in loaded.contracts:
         title = contract.title.es if spanish else contract.title.en
         ref = contract.ref
@@ -44,12 +42,12 @@ def build(
     try:
         build_folder(folder)
     except (ContractInvalid, OSError) as error:
-        raise BadInput(str(error)) from error
+        raise InputUnusable(str(error)) from error
     speaker_of(ctx).tell("contract-built", path=folder)
 
 
 @app.command("check")
-def check(ctx: typer.Context, contracts: RootOption = None) -> None:
+def check(ctx: typer.Context, contracts: ContractsOption = None) -> None:
     """Fail when a generated file is not what its contract yields."""
     speaker = speaker_of(ctx)
     root = contracts or packaged_root()
@@ -60,7 +58,7 @@ def check(ctx: typer.Context, contracts: RootOption = None) -> None:
         speaker.complain("drift", detail=drift)
         raise typer.Exit(FINDING) from drift
     except (ContractInvalid, OSError) as error:
-        raise BadInput(str(error)) from error
+        raise InputUnusable(str(error)) from error
     for contract in loaded.contracts:
         ref = contract.ref
         speaker.tell("contract-ok", contract=f"{ref.product}/{ref.version}", digest=ref.digest)

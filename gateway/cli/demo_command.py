@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from gateway.cli.connecting import existing
-from gateway.cli.speaker import FINDING, BadInput
+from gateway.cli.speaker import FINDING
+from gateway.client.failures import InputUnusable
 
 _DESCRIPTION = Path("build/sandbox.json")
 
@@ -44,9 +45,9 @@ def demo(
     from gateway.cli.demo.tour import tour
 
     if engine == "postgresql" and not database_url:
-        raise BadInput("--engine postgresql: --database-url postgresql+psycopg://…")
+        raise InputUnusable("--engine postgresql: --database-url postgresql+psycopg://…")
     if data is not None and not data.is_dir():
-        raise BadInput(f"{data}: no such folder")
+        raise InputUnusable(f"{data}: no such folder")
     if data is not None:
         existing(converter)
     console = Console(stderr=False, soft_wrap=True)
@@ -77,5 +78,5 @@ def _converted(data: Path, converter: Path, output: Path) -> Path:
         [sys.executable, str(converter), str(data), str(output)], check=False
     )
     if done.returncode != 0:
-        raise BadInput(f"{converter} {data}: exit {done.returncode}")
+        raise InputUnusable(f"{converter} {data}: exit {done.returncode}")
     return output

@@ -9,25 +9,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import (
-    audit,
-    contracts,
-    db,
-    demo_command,
-    fsck,
-    own,
-    privacy,
-    pull,
-    receipt,
-    sandbox,
-    serve,
-    submit,
-    validate,
-    verify,
-)
-from gateway.cli.speaker import FINDING, USAGE, BadInput, Speaker, language_of, speaker_of
+from gateway.cli import audit, contracts, demo_command, operating, reading, submitting
+from gateway.cli.speaker import FINDING, USAGE, Speaker, language_of, speaker_of
 from gateway.client.config import LANGUAGES
-from gateway.client.failures import ClientFailure
+from gateway.client.failures import ClientFailure, InputUnusable
 from gateway.errors import Fault, Refusal
 
 
@@ -72,20 +57,20 @@ def program(
     """Exit codes: 0 done, 1 refused or a finding, 2 wrong use, 3 the gateway cannot be reached."""
     ctx.obj = Speaker(language if language in LANGUAGES else language_of(os.environ))
     if language and language not in LANGUAGES:
-        raise BadInput(f"--language {language}: en, es")
+        raise InputUnusable(f"--language {language}: en, es")
 
 
-app.command("submit")(submit.submit)
-app.command("validate")(validate.validate)
-app.command("pull")(pull.pull)
-app.command("own")(own.own)
-app.command("verify")(verify.verify)
-app.command("receipt")(receipt.receipt)
-app.command("fsck")(fsck.fsck)
-app.command("serve")(serve.serve)
-app.command("demo")(demo_command.demo)
+app.command()(submitting.submit)
+app.command()(submitting.validate)
+app.command()(reading.pull)
+app.command()(reading.own)
+app.command()(reading.verify)
+app.command()(reading.receipt)
+app.command()(operating.fsck)
+app.command()(operating.serve)
+app.command()(demo_command.demo)
 app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
-app.add_typer(privacy.app, name="privacy")
-app.add_typer(db.app, name="db")
-app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(operating.privacy, name="privacy")
+app.add_typer(operating.db, name="db")
+app.add_typer(operating.sandbox, name="sandbox")

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import typer
@@ -13,24 +13,24 @@ import typer
 from gateway.cli.texts import TEXTS
 from gateway.client.failures import (
     AnswerNotTrusted,
+    BodyTooLarge,
     CannotReach,
     ClientFailure,
     ConfigInvalid,
     HandshakeRefused,
+    InputUnusable,
     ReceiptNotTrusted,
+    ReceiptPending,
     Refused,
 )
-from gateway.client.submit import InputUnusable
+from gateway.client.outcome import RefusedLine
+from gateway.clock import format_instant
+from gateway.wire.receipt import VerifiedReceipt
 
-OK: Final = 0
 FINDING: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
-_ERRORS_SHOWN = 10
-
-
-class BadInput(ClientFailure):
-    """A file or argument of the caller cannot be used."""
+_REFUSED_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,59 +48,53 @@ class Speaker:
         typer.echo(self.say(key, **values))
 
     def complain(self, key: str, **values: object) -> None:
-        """Print what is wrong."""
-        typer.echo(self.say(key, **values), err=True)
+        """Print what is wrong, or how far a command is, beside the results."""
+        typer.echo(self.say(key, **values).rstrip(), err=True)
 
-    def complain_text(self, text: str) -> None:
-        """Print a line that is no sentence, such as progress, beside the results."""
-        typer.echo(text, err=True)
+    def tell_verified(self, verified: VerifiedReceipt) -> None:
+        """Print that a receipt was verified."""
+        self.tell("verified", event=verified.event_id, at=format_instant(verified.at))
+
+    def list_refused(self, lines: Sequence[RefusedLine], count: int, *, err: bool = False) -> None:
+        """Print the first refused records, and how many more there are."""
+        speak = self.complain if err else self.tell
+        for line in lines[:_REFUSED_SHOWN]:
+            speak("record-error", **asdict(line))
+        if (more := max(count, len(lines)) - _REFUSED_SHOWN) > 0:
+            speak("more-errors", count=more)
 
     def explain(self, failure: ClientFailure) -> int:
         """Print a failure and return the exit code that belongs to it."""
-        for kind, key, code in _FAILURES:
-            if isinstance(failure, kind):
-                self.complain(key, detail=self._words_of(failure))
-                return code
-        assert isinstance(failure, Refused)
-        self._explain_refusal(failure)
-        return FINDING
+        if isinstance(failure, Refused):
+            return self._explain_refusal(failure)
+        key, code = next((key, code) for kind, key, code in _FAILURES if isinstance(failure, kind))
+        spanish = failure.es if isinstance(failure, InputUnusable) and self.language == "es" else ""
+        self.complain(key, detail=spanish or failure)
+        return code
 
-    def _words_of(self, failure: ClientFailure) -> str:
-        return failure.es if isinstance(failure, InputUnusable) and self.language == "es" else str(failure)
-
-    def _explain_refusal(self, refused: Refused) -> None:
+    def _explain_refusal(self, refused: Refused) -> int:
         self.complain("refused", reason=refused.reason, detail=refused.detail)
-        errors = refused.problem.get("errors")
-        if isinstance(errors, list):
-            for error in errors[:_ERRORS_SHOWN]:
-                self.complain("record-error", **error_values(error, self.language))
-            if len(errors) > _ERRORS_SHOWN:
-                self.complain("more-errors", count=len(errors) - _ERRORS_SHOWN)
+        lines = refused.lines(self.language)
+        self.list_refused(lines, len(lines), err=True)
         if hint := refused.problem.get("hint"):
             self.complain("hint", hint=hint)
-        if refused.audit_event:
-            self.complain("audit-event", event=refused.audit_event)
+        if event := refused.problem.get("audit_event"):
+            self.complain("audit-event", event=event)
         if not refused.signed:
             self.complain("refused-unsigned")
+        return FINDING
 
 
 _FAILURES: Final = (
     (HandshakeRefused, "handshake", UNREACHABLE),
+    (ReceiptPending, "pending", UNREACHABLE),
     (CannotReach, "cannot-reach", UNREACHABLE),
     (ConfigInvalid, "config", USAGE),
-    (BadInput, "bad-input", USAGE),
     (InputUnusable, "bad-input", USAGE),
+    (BodyTooLarge, "bad-input", USAGE),
     (AnswerNotTrusted, "not-trusted", FINDING),
     (ReceiptNotTrusted, "receipt-not-trusted", FINDING),
 )
-
-
-def error_values(error: Mapping[str, object], language: str) -> dict[str, object]:
-    """Return the values of one record's error for printing."""
-    detail = error.get("detail", "")
-    if isinstance(detail, Mapping):
-        detail = detail.get(language, "")
-    return {**{name: error.get(name, "") for name in ("line", "pointer", "code")}, "detail": detail}
 
 
 def speaker_of(ctx: typer.Context) -> Speaker:

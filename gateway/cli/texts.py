@@ -11,7 +11,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "aceptado: {accepted} de {received} registros, {duplicate} duplicados, {refused} rechazados",
     ),
     "repeat": ("(a repeat: it was accepted before)", "(una repetición: ya se había aceptado)"),
-    "part": ("part {number} of {total}", "parte {number} de {total}"),
+    "part": ("part {number} of {total}: {event} {repeat}", "parte {number} de {total}: {event} {repeat}"),
     "receipt-saved": ("receipt verified ({status}), saved: {path}", "recibo verificado ({status}), guardado: {path}"),
     "done-before": (
         "{path} was accepted completely before; its receipts are in {folder}",
@@ -74,8 +74,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "pulled": ("{rows} observations: {path}", "{rows} observaciones: {path}"),
     "pull-empty": ("there are no observations for that", "no hay observaciones para eso"),
     "pending": (
-        "stored, but the receipt is still pending; ask again later: gateway receipt {event}",
-        "guardado, pero el recibo está pendiente; pregunte más tarde: gateway receipt {event}",
+        "{detail}; run the same again, or later: gateway receipt EVENT",
+        "{detail}; repita lo mismo, o más tarde: gateway receipt EVENTO",
     ),
     "no-events": ("no events", "no hay eventos"),
     "contract-ok": ("{contract}: up to date, {digest}", "{contract}: al día, {digest}"),

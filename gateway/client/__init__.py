@@ -10,12 +10,14 @@ from gateway.client.failures import (
     ClientFailure,
     ConfigInvalid,
     HandshakeRefused,
+    InputUnusable,
     ReceiptNotTrusted,
+    ReceiptPending,
     Refused,
 )
 from gateway.client.outcome import FileOutcome, RecordCounts, RefusedLine, SubmitOutcome
-from gateway.client.sdk import GatewayClient, ReceiptPending
-from gateway.client.submit import InputUnusable, submit_file
+from gateway.client.sdk import GatewayClient
+from gateway.client.submit import submit_file
 
 __all__ = [
     "AnswerNotTrusted",

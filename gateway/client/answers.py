@@ -8,52 +8,45 @@ sent; then a receipt must (4) verify under the pinned log policy and (5) speak o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from gateway.client.channel import Answer
-from gateway.client.failures import AnswerNotTrusted, ReceiptNotTrusted, Refused
+from gateway.client.failures import AnswerNotTrusted, ConfigInvalid, ReceiptNotTrusted, Refused
 from gateway.client.sending import Body, Prepared
 from gateway.wire.digests import b64, parse_content_digest, sha256
 from gateway.wire.http_message import SignatureRefused
 from gateway.wire.http_signature import verify_answer
 from gateway.wire.keys import KeyUnsupported, SigningPublic, public_of_jwk
+from gateway.wire.merkle import RunningRoot, leaf_hash
 from gateway.wire.policy_file import LogPolicy
 from gateway.wire.receipt import ReceiptInvalid, VerifiedReceipt, verify_receipt
 
 ANSWER_AGE_SECONDS_MAX: Final = 600
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerKeys:
-    """The gateway's answer keys that the partner pinned, by key id."""
-
-    keys: Mapping[str, SigningPublic]
-
-
-def answer_keys_of(jwks: Iterable[Mapping[str, Any]]) -> AnswerKeys:
-    """Return the keys of a JWKS; a key of another kind is passed over, for it could verify nothing here."""
-    keys: dict[str, SigningPublic] = {}
-    for jwk in jwks:
-        try:
-            key = public_of_jwk(jwk)
-        except KeyUnsupported:
-            continue
-        keys[key.keyid] = key
-    return AnswerKeys(keys)
-
-
-def trusted(answer: Answer, prepared: Prepared, keys: AnswerKeys, *, at: datetime) -> Answer:
-    """Return the answer once it is proven to be the gateway's, to this request.
-
-    Raises:
-        AnswerNotTrusted: when it is not.
-    """
-    digest = answer.header("content-digest")
+def load_answer_keys(path: Path) -> dict[str, SigningPublic]:
+    """Read the gateway's answer keys that the partner pinned, a JWKS file; ConfigInvalid when it is none."""
+    keys = {}
     try:
-        digests = parse_content_digest(digest or "")
+        for jwk in json.loads(path.read_bytes())["keys"]:
+            with suppress(KeyUnsupported):  # A key of another kind could verify nothing here.
+                key = public_of_jwk(dict(jwk))
+                keys[key.keyid] = key
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigInvalid(f"{path}: not a JWKS") from error
+    return keys
+
+
+def trusted(answer: Answer, prepared: Prepared, keys: Mapping[str, SigningPublic], *, at: datetime) -> Answer:
+    """Return the answer once it is proven to be the gateway's, to this request, or raise AnswerNotTrusted."""
+    try:
+        digests = parse_content_digest(answer.header("content-digest") or "")
     except ValueError as error:
         raise AnswerNotTrusted("the answer has a malformed Content-Digest") from error
     if digests.get("sha-256") != sha256(answer.body):  # (1)
@@ -62,8 +55,8 @@ def trusted(answer: Answer, prepared: Prepared, keys: AnswerKeys, *, at: datetim
         parsed = verify_answer(  # (2) (3)
             status=answer.status,
             headers=answer.headers,
-            request=(prepared.method, prepared.target_uri, prepared.headers),
-            keys=keys.keys,
+            request=("POST", prepared.target_uri, prepared.headers),
+            keys=keys,
         )
     except SignatureRefused as error:
         raise AnswerNotTrusted(f"the signature of the answer: {error}") from error
@@ -82,14 +75,12 @@ def refused(answer: Answer, *, signed: bool) -> Refused:
     return Refused(answer.status, problem, signed=signed, retry_after=answer.header("retry-after"))
 
 
-def proven(receipt: Mapping[str, Any], policy: LogPolicy) -> VerifiedReceipt:
-    """Return what a receipt proves (4).
-
-    Raises:
-        ReceiptNotTrusted: when it does not verify under the policy.
-    """
+def proven(receipt: object, policy: LogPolicy) -> VerifiedReceipt:
+    """Return what a receipt proves under the policy (4), or raise ReceiptNotTrusted."""
+    if not isinstance(receipt, Mapping):
+        raise ReceiptNotTrusted("it is no JSON object")
     try:
-        return verify_receipt(dict(receipt), policy=policy)
+        return verify_receipt(receipt, policy=policy)
     except ReceiptInvalid as error:
         raise ReceiptNotTrusted(str(error)) from error
 
@@ -104,17 +95,30 @@ def about(verified: VerifiedReceipt, body: Body, *, event_id: str) -> VerifiedRe
     """
     if verified.event_id != event_id:
         raise ReceiptNotTrusted("it is of another event than the answer names")
-    fields = verified.fields
-    if not same_digest(fields.get("decoded_digest"), body.decoded_digest):
+    if verified.fields.get("decoded_digest") != b64(body.decoded_digest):
         raise ReceiptNotTrusted("it is of other content")
-    if body.count and (fields.get("received_count"), same_digest(fields.get("root_received"), body.root)) != (
-        body.count,
-        True,
-    ):
+    if body.count and _records_of(verified) != (body.count, b64(body.root)):
         raise ReceiptNotTrusted("it is of other records")
     return verified
 
 
-def same_digest(text: object, digest: bytes) -> bool:
-    """Say whether a text of an event is a digest, which events spell in base64."""
-    return text == b64(digest)
+def matches_file(verified: VerifiedReceipt, path: Path) -> int:
+    """Return how many records a file has, once their root and digest are those that the receipt commits to.
+
+    Raises:
+        ReceiptNotTrusted: when the file holds other lines, or other bytes, than were received.
+    """
+    root, digest = RunningRoot(), hashlib.sha256()
+    with path.open("rb") as file:
+        for line in file:
+            digest.update(line)
+            root.append(leaf_hash(line.removesuffix(b"\n")))
+    if _records_of(verified) != (root.size, b64(root.root())):
+        raise ReceiptNotTrusted(f"{path}: the records are not those of the receipt")
+    if verified.fields.get("decoded_digest") != b64(digest.digest()):
+        raise ReceiptNotTrusted(f"{path}: the records are the same, the bytes between them are not")
+    return root.size
+
+
+def _records_of(verified: VerifiedReceipt) -> tuple[object, object]:
+    return verified.fields.get("received_count"), verified.fields.get("root_received")

@@ -7,15 +7,15 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 import httpx2
 
 from gateway.client.config import ClientConfig
 from gateway.client.failures import AnswerNotTrusted, CannotReach, ConfigInvalid, HandshakeRefused
 
-ANSWER_BYTES_MAX = 256 * 1024 * 1024
+ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 _TIMEOUT = httpx2.Timeout(connect=10, read=120, write=120, pool=10)
 # With TLS 1.3 the gateway judges the client certificate after the client's side of the handshake is over, so its
 # alert arrives with the first read or write; an end of stream is no alert and may be tried again.
@@ -36,11 +36,7 @@ class Answer:
         return ", ".join(values) if values else None
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of the body.
-
-        Raises:
-            AnswerNotTrusted: when the body is none.
-        """
+        """Return the JSON object that the body is, or raise AnswerNotTrusted."""
         try:
             document = json.loads(self.body)
         except ValueError as error:
@@ -83,34 +79,35 @@ class Channel:
         return self.origin + raw.decode("ascii")
 
     def send(self, method: str, path: str, *, headers: Mapping[str, str], content: bytes = b"") -> Answer:
-        """Send one request and return the whole answer.
-
-        Raises:
-            CannotReach: when no whole answer came; `HandshakeRefused` where a certificate is the cause.
-        """
-        with self.stream(method, path, headers=headers, content=content) as (status, fields, chunks):
-            body = bytearray()
-            for chunk in chunks:
-                body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    raise AnswerNotTrusted(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
-        return Answer(status, fields, bytes(body))
+        """Send one request and return the whole answer; raises as `stream`."""
+        with self.stream(method, path, headers=headers, content=content) as (head, chunks):
+            return replace(head, body=b"".join(chunks))
 
     @contextmanager
     def stream(
         self, method: str, path: str, *, headers: Mapping[str, str], content: bytes = b""
-    ) -> Iterator[tuple[int, tuple[tuple[str, str], ...], Iterator[bytes]]]:
-        """Send one request and hand out status, fields and the body in chunks.
+    ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """Send one request and hand out the answer without its body, and the body in chunks.
 
         Raises:
-            CannotReach: when the connection fails before the body ended.
+            CannotReach: when no whole answer came; `HandshakeRefused` where a certificate is the cause.
+            AnswerNotTrusted: when the body is larger than anything that this gateway sends.
         """
         try:
             with self._http.stream(method, path, headers=dict(headers), content=content or None) as response:
                 fields = tuple((name.lower(), value.strip()) for name, value in response.headers.multi_items())
-                yield response.status_code, fields, response.iter_bytes()
+                yield Answer(response.status_code, fields, b""), _bounded(response.iter_bytes())
         except httpx2.TransportError as error:
             raise _unreachable(error) from error
+
+
+def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > ANSWER_BYTES_MAX:
+            raise AnswerNotTrusted(f"the answer is larger than {ANSWER_BYTES_MAX} bytes")
+        yield chunk
 
 
 def _tls(config: ClientConfig) -> ssl.SSLContext:

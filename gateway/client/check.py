@@ -1,142 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
 """Would it pass; this file is about judging a file by its contract on the sender's side, before anything leaves.
 
-It runs the contract's own schema and rules. What only the gateway can know (a record that is there already, who
-may send) is not asked here; `GatewayClient.validate` asks it.
+It cuts the file as `submit_file` does and judges each part as the gateway does. What only the gateway can know (a
+record that is there already, who may send) is not asked here; `GatewayClient.validate` asks it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import cast
 
 import orjson
 
-from gateway.client.submit import lines_of, local_contract
+from gateway.client.outcome import RefusedLine, refused_lines
+from gateway.client.records import RECORDS_PER_PART, lines_of, local_contract
+from gateway.client.sending import NDJSON
 from gateway.contracting.contract import Contract
-from gateway.contracting.examine import Examiner
-from gateway.contracting.rules import NotAsAgreed, RecordCheck, compile_checks
-from gateway.contracting.totals import CellsOnce, Totals
-from gateway.trip import Partner, RefusedRecord
-from gateway.wire.canonical import parse_canonical
-from gateway.wire.merkle import leaf_hash
-
-FOUND_MAX: Final = 10_000
-_Kept: TypeAlias = tuple[int, dict[str, Any], bytes]
-_TOTALS: Final = frozenset({"total_not_below_part", "control_total"})
+from gateway.contracting.judge import judge
+from gateway.contracting.report import error_of
+from gateway.errors import ContractViolated, ForbiddenField, WrongProvider
+from gateway.importing.periods import Part, parts_of
+from gateway.trip import VerifiedEnvelope
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is wrong with the records of a file, at most the first ten thousand errors."""
+    """What is wrong with the records of a file: how many would be refused, and of the first of them why."""
 
-    received: int
-    refused: tuple[RefusedRecord, ...]
+    received_count: int
+    refused_count: int
+    refused: tuple[RefusedLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """Who the records must speak for."""
-
+class _Sender:
     id: str
     country: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsent:
+    """As much of an envelope as judging asks for."""
+
+    partner: _Sender
+    lines: Sequence[bytes]
+    media_type: str = NDJSON
+    claimed_records: None = None
+
+
 def check_file(
-    path: Path, product: str, version: str, *, at: datetime, partner: str = "", contracts: Path | None = None
+    path: Path, product: str, version: str, *, at: datetime, language: str = "en", contracts: Path | None = None
 ) -> Found:
-    """Judge the records of a file; without a partner, that of the first record is taken.
+    """Judge the records of a file in the name of the provider of the first of them.
 
     Raises:
         InputUnusable: when the file cannot be read as records.
         ForbiddenField, WrongProvider: for what refuses a whole submission.
     """
     contract = local_contract(product, version, contracts)
-    return check_lines(lambda: lines_of(path, contract), contract, at=at, partner=partner)
+    received_count, refused_count, refused = 0, 0, list[RefusedLine]()
+    provider = ""
+    for part in parts_of(lines_of(path, contract), contract, records_max=RECORDS_PER_PART):
+        provider = provider or _provider(part.lines, contract)
+        count, lines = _judged(part, contract, provider, at=at, language=language)
+        received_count += len(part.lines)
+        refused_count += count
+        refused += lines
+    return Found(received_count, refused_count, tuple(sorted(refused, key=lambda entry: entry.line)))
 
 
-def check_lines(lines: Callable[[], Iterable[bytes]], contract: Contract, *, at: datetime, partner: str = "") -> Found:
-    """Judge canonical lines; `lines()` gives them, once for each walk."""
-    bench = _Bench(contract, partner or _first_provider(lines(), contract), at=at)
-    kept: list[_Kept] = []
-    for number, line in enumerate(lines(), start=1):
-        bench.look(number, line, kept)
-        if len(bench.refused) >= FOUND_MAX:
-            break
-    bench.compare_totals(kept)
-    return Found(bench.received, tuple(sorted(bench.refused, key=lambda refused: refused.line)))
+def _judged(
+    part: Part, contract: Contract, provider: str, *, at: datetime, language: str
+) -> tuple[int, Iterable[RefusedLine]]:
+    # A VerifiedEnvelope is a proven one, and nothing is signed here yet; nothing that is made of it leaves this file.
+    unsent = cast("VerifiedEnvelope", _Unsent(_Sender(provider, provider[:3]), part.lines))
+    try:
+        submission = judge(unsent, contract, at=at, sandbox=True)
+    except ContractViolated as violated:
+        count, errors = violated.facts["refused"], violated.extra["errors"]
+    except (ForbiddenField, WrongProvider) as refusal:
+        refusal.facts["line"] = part.numbers[cast("int", refusal.facts["line"]) - 1]
+        raise
+    else:
+        count, errors = len(submission.refused), [error_of(record) for record in submission.refused]
+    lines = refused_lines(cast("Iterable[dict[str, object]]", errors), language)
+    return cast("int", count), [replace(entry, line=part.numbers[entry.line - 1]) for entry in lines]
 
 
-class _Bench:
-    """The records of one file on the sender's bench."""
-
-    def __init__(self, contract: Contract, partner: str, *, at: datetime) -> None:
-        checks = compile_checks(contract, at=at)
-        self.contract = contract
-        self.checks: tuple[RecordCheck, ...] = tuple(entry for entry in checks if entry.severity != "warn")
-        self.validator = contract.sandbox_validator
-        # The examiner asks its partner for id and country only; a Partner is a proven one, and nobody is here.
-        sender = cast("Partner", Sender(partner, partner[:3]))
-        self.examiner = Examiner(contract, self.validator, checks, sender)
-        self.once = [CellsOnce(rule, contract) for rule in contract.rules if rule.kind == "unique"]
-        self.totals = [Totals(rule, contract) for rule in contract.rules if rule.kind in _TOTALS]
-        self.received = 0
-        self.refused: list[RefusedRecord] = []
-
-    def look(self, number: int, line: bytes, kept: list[_Kept]) -> None:
-        self.received = number
-        try:
-            record = self._first_look(line)
-        except (ValueError, TypeError, NotAsAgreed):
-            self.refused.extend(self.examiner.examine(number, line))
-            return
-        try:
-            for rule in self.once:
-                rule.notice(record)
-        except NotAsAgreed as problem:
-            self._refuse(number, record, line, problem)
-            return
-        if self.totals:
-            kept.append((number, record, line))
-            for totals in self.totals:
-                totals.notice(record)
-
-    def compare_totals(self, kept: Iterable[_Kept]) -> None:
-        for number, record, line in kept:
-            for totals in self.totals:
-                try:
-                    totals.compare(record)
-                except NotAsAgreed as problem:
-                    self._refuse(number, record, line, problem)
-
-    def _first_look(self, line: bytes) -> dict[str, Any]:
-        record = parse_canonical(line)
-        if not isinstance(record, dict) or not self.validator.is_valid(record):
-            raise ValueError("not by the schema")
-        partner = self.examiner.partner
-        if (record[self.contract.provider_field], record[self.contract.country_field]) != (partner.id, partner.country):
-            raise ValueError("another provider")
-        for entry in self.checks:
-            entry.check(record)
-        return record
-
-    def _refuse(self, number: int, record: dict[str, Any], line: bytes, problem: NotAsAgreed) -> None:
-        record_id = record[self.contract.shape.id_column]
-        self.refused.append(
-            RefusedRecord(
-                number, record_id, problem.pointer, problem.code, leaf_hash(line), problem.text.en, problem.text.es
-            )
-        )
-
-
-def _first_provider(lines: Iterable[bytes], contract: Contract) -> str:
+def _provider(lines: Iterable[bytes], contract: Contract) -> str:
     for line in lines:
         try:
-            record = orjson.loads(line)
-            return str(record[contract.provider_field])
+            return str(orjson.loads(line)[contract.provider_field])
         except (ValueError, KeyError, TypeError):
             continue
     return ""

@@ -4,23 +4,19 @@
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.client.failures import ConfigInvalid
 from gateway.identifiers import PARTNER_ID
 
-LANGUAGES = ("en", "es")
-SECONDS_TOTAL_MAX = 300
-_REQUIRED = ("gateway_url", "server_ca", "tls_cert", "tls_key")
-_PATHS = ("server_ca", "tls_cert", "tls_key", "signing_key", "answer_keys", "log_policy")
-_TEXTS = ("gateway_url", "public_origin", "proxy", "partner", "language", *_PATHS)
-_KEYS = (*_TEXTS, "seconds_total_max")
+LANGUAGES: Final = ("en", "es")
+SECONDS_TOTAL_MAX: Final = 300
+_SECONDS_TOTAL: Final = range(1, 86_401)  # to one day
+_PATHS: Final = ("server_ca", "tls_cert", "tls_key", "signing_key", "answer_keys", "log_policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +46,7 @@ class ClientConfig:
         return (self.public_origin or self.gateway_url).rstrip("/")
 
     def needed(self, name: str) -> Path:
-        """Return the path of an entry that this act cannot do without.
-
-        Raises:
-            ConfigInvalid: when the configuration does not have it.
-        """
+        """Return the path of an entry that this act cannot do without, or raise ConfigInvalid."""
         path: Path | None = getattr(self, name)
         if path is None:
             raise ConfigInvalid(f"the configuration has no {name}, which this needs")
@@ -69,73 +61,48 @@ def load_config(path: Path) -> ClientConfig:
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        _check_names(entries)
+        return ClientConfig(**{name: _value(name, entry, path.parent) for name, entry in entries.items()})
     except OSError as error:
         raise ConfigInvalid(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path}: not TOML: {error}") from error
-    try:
-        return config_of(entries, folder=path.parent)
-    except ConfigInvalid as error:
+    except ValueError as error:
         raise ConfigInvalid(f"{path}: {error}") from error
 
 
-def config_of(entries: Mapping[str, Any], *, folder: Path) -> ClientConfig:
-    """Build a configuration from plain entries.
-
-    Raises:
-        ConfigInvalid: when an entry is missing, unknown or wrong.
-    """
+def _check_names(entries: dict[str, Any]) -> None:
+    known = {field.name: field.default is MISSING for field in fields(ClientConfig)}
     for name in entries:
-        if name not in _KEYS:
-            near = difflib.get_close_matches(name, _KEYS, n=1)
-            raise ConfigInvalid(f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    values: dict[str, Any] = {}
-    for name in _REQUIRED:
-        if not entries.get(name):
-            raise ConfigInvalid(f"the key {name!r} is missing")
-    for name in _TEXTS:
-        if name in entries:
-            if not isinstance(entries[name], str):
-                raise ConfigInvalid(f"the key {name!r} must be a text")
-            values[name] = _existing(folder / entries[name], name) if name in _PATHS else entries[name]
-    if "seconds_total_max" in entries:
-        values["seconds_total_max"] = _seconds(entries["seconds_total_max"])
-    config = ClientConfig(**values)
-    _check(config)
-    return config
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ValueError(f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    for name, required in known.items():
+        if required and not entries.get(name):
+            raise ValueError(f"the key {name!r} is missing")
 
 
-def answer_keys(path: Path) -> list[Mapping[str, Any]]:
-    """Read the pinned JWKS file of the gateway's answer keys.
-
-    Raises:
-        ConfigInvalid: when the file is no JWKS.
-    """
-    try:
-        keys = json.loads(path.read_bytes())["keys"]
-        return [dict(key) for key in keys]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigInvalid(f"{path}: not a JWKS") from error
-
-
-def _existing(path: Path, name: str) -> Path:
-    if not path.is_file():
-        raise ConfigInvalid(f"the file of {name!r} does not exist: {path}")
-    return path
+def _value(name: str, entry: Any, folder: Path) -> Any:
+    if name == "seconds_total_max":
+        if type(entry) is not int or entry not in _SECONDS_TOTAL:
+            raise ValueError(f"the key {name!r} must be a whole number from 1 to {_SECONDS_TOTAL[-1]}")
+        return entry
+    if not isinstance(entry, str):
+        raise ValueError(f"the key {name!r} must be a text")  # noqa: TRY004 - one exception for every entry
+    if name in _PATHS:
+        if not (folder / entry).is_file():
+            raise ValueError(f"the file of {name!r} does not exist: {folder / entry}")
+        return folder / entry
+    _check_text(name, entry)
+    return entry
 
 
-def _seconds(value: object) -> int:
-    if type(value) is not int or not 1 <= value <= 86_400:  # noqa: PLR2004 - one day
-        raise ConfigInvalid("the key 'seconds_total_max' must be a whole number from 1 to 86400")
-    return value
-
-
-def _check(config: ClientConfig) -> None:
-    for name in ("gateway_url", "public_origin"):
-        url = getattr(config, name)
-        if url and (urlsplit(url).scheme != "https" or not urlsplit(url).hostname):
-            raise ConfigInvalid(f"the key {name!r} must be an https URL")
-    if config.language not in LANGUAGES:
-        raise ConfigInvalid(f"the key 'language' must be one of {', '.join(LANGUAGES)}")
-    if config.partner and not PARTNER_ID.match(config.partner):
-        raise ConfigInvalid("the key 'partner' must be a partner id such as USA.DHS.CBP")
+def _check_text(name: str, text: str) -> None:
+    if name == "language" and text not in LANGUAGES:
+        raise ValueError(f"the key {name!r} must be one of {', '.join(LANGUAGES)}")
+    if name == "partner" and text and not PARTNER_ID.match(text):
+        raise ValueError(f"the key {name!r} must be a partner id such as USA.DHS.CBP")
+    if name in {"gateway_url", "public_origin"} and text:
+        url = urlsplit(text)
+        if url.scheme != "https" or not url.hostname:
+            raise ValueError(f"the key {name!r} must be an https URL")

@@ -3,17 +3,19 @@
 
 The folder holds `journal.json`, the receipts, and, while a CSV is being sent, its canonical lines: record ids are
 made when a CSV is converted, so a run after a crash must send the very lines of the run before it, or records
-would be kept twice. Those lines go when every part is accepted. Every file is renamed into place when whole.
+would be kept twice. Those lines go when every part is accepted, or when the gateway judged the first part and kept
+nothing. Every file is renamed into place when whole.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,15 +32,19 @@ class RefusedRow:
     refused: RefusedLine
     record: Mapping[str, Any]
 
+    @property
+    def reasons(self) -> tuple[object, ...]:
+        """Return the values of the reason columns."""
+        return self.refused.line, self.refused.pointer, self.refused.code, self.refused.detail
+
 
 @dataclass(slots=True)
 class Journal:
-    """The state of sending one input file under one contract."""
+    """The state of sending one input file under one contract; `counts` are there when every part is accepted."""
 
     folder: Path
     input_sha256: str
     contract: str
-    complete: bool = False
     counts: RecordCounts | None = None
     receipts: list[str] = field(default_factory=list)
 
@@ -49,24 +55,24 @@ class Journal:
 
     def save(self) -> None:
         """Write the state, durable and whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        counts = self.counts
         document = {
             "version": _VERSION,
             "input_sha256": self.input_sha256,
             "contract": self.contract,
-            "complete": self.complete,
-            "counts": counts and [counts.received, counts.accepted, counts.duplicate, counts.refused],
+            "counts": self.counts and asdict(self.counts),
             "receipts": self.receipts,
         }
         put(self.folder / "journal.json", [json.dumps(document, indent=1).encode() + b"\n"])
 
     def keep_lines(self, lines: Iterable[bytes]) -> Path:
         """Write the canonical lines once; an earlier run's are taken as they are."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         if not self.lines_path.exists():
             put(self.lines_path, (line + b"\n" for line in lines))
         return self.lines_path
+
+    def drop_lines(self) -> None:
+        """Forget the canonical lines, when no later run has to send them again."""
+        self.lines_path.unlink(missing_ok=True)
 
     def keep_receipt(self, receipt: Mapping[str, Any], event_id: str) -> Path:
         """Write a receipt under its event id."""
@@ -74,29 +80,28 @@ class Journal:
         put(path, [json.dumps(receipt, indent=1, sort_keys=True).encode() + b"\n"])
         if path.name not in self.receipts:
             self.receipts.append(path.name)
+        self.save()
         return path
 
     def finish(self, counts: RecordCounts) -> None:
         """Record that every part is accepted, then drop the lines: their records are at the gateway now."""
-        self.complete, self.counts = True, counts
+        self.counts = counts
         self.save()
-        self.lines_path.unlink(missing_ok=True)
+        self.drop_lines()
 
 
 def open_journal(path: Path, contract: str) -> Journal:
     """Return the journal of an input file, taking up an earlier run with the same content and contract."""
-    journal = Journal(path.with_name(path.name + ".receipts"), file_sha256(path), contract)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    journal = Journal(path.with_name(path.name + ".receipts"), digest, contract)
     try:
         state = json.loads((journal.folder / "journal.json").read_bytes())
     except (OSError, ValueError):
         return journal
-    if (state.get("version"), state.get("input_sha256"), state.get("contract")) == (
-        _VERSION,
-        journal.input_sha256,
-        contract,
-    ):
-        journal.complete, journal.receipts = state["complete"], state["receipts"]
-        journal.counts = RecordCounts(*state["counts"]) if state["counts"] else None
+    if [state.get(name) for name in ("version", "input_sha256", "contract")] == [_VERSION, digest, contract]:
+        journal.counts = RecordCounts(**state["counts"]) if state["counts"] else None
+        journal.receipts = state["receipts"]
     return journal
 
 
@@ -110,40 +115,31 @@ def write_refused(path: Path, rows: Sequence[RefusedRow]) -> Path | None:
         ndjson.unlink(missing_ok=True)
         table.unlink(missing_ok=True)
         return None
-    put(ndjson, (json.dumps(_document(row), ensure_ascii=False).encode() + b"\n" for row in rows))
+    documents = ({**dict(zip(_REASON_COLUMNS, row.reasons, strict=True)), "record": row.record} for row in rows)
+    put(ndjson, (json.dumps(document, ensure_ascii=False).encode() + b"\n" for document in documents))
     names = sorted({name for row in rows for name in row.record})
-    partial = table.with_name(table.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow([*_REASON_COLUMNS, *names])
-        for row in rows:
-            reasons = (row.refused.line, row.refused.pointer, row.refused.code, row.refused.detail)
-            writer.writerow([*reasons, *(_cell(row.record.get(name)) for name in names)])
-    partial.replace(table)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*_REASON_COLUMNS, *names])
+    writer.writerows([*row.reasons, *(_cell(row.record.get(name)) for name in names)] for row in rows)
+    put(table, [text.getvalue().encode()])
     return ndjson
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def put(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file whole or not at all: a crash leaves the old one, or a `.partial` that is overwritten next time."""
+    """Write a file whole or not at all, in a folder that need not be there: a crash leaves the old file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
-        for chunk in chunks:
-            out.write(chunk)
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(path)
-
-
-def _document(row: RefusedRow) -> dict[str, Any]:
-    refused = row.refused
-    reason = {"line": refused.line, "pointer": refused.pointer, "code": refused.code, "reason": refused.detail}
-    return {**reason, "record": row.record}
+    try:
+        with partial.open("wb") as out:
+            out.writelines(chunks)
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(path)
+    except BaseException:
+        # Half a file is of no use to the next run, which overwrites what a crash left all the same.
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _cell(value: object) -> object:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,13 @@ from typing import Any
 class RecordCounts:
     """How many records of a submission came and what became of them."""
 
-    received: int
-    accepted: int
-    duplicate: int
-    refused: int
+    received: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    refused: int = 0
     quarantined: int = 0
 
-    def plus(self, other: RecordCounts) -> RecordCounts:
-        """Return the sum of two parts."""
+    def __add__(self, other: RecordCounts) -> RecordCounts:
         return RecordCounts(
             self.received + other.received,
             self.accepted + other.accepted,
@@ -40,16 +39,20 @@ class RefusedLine:
     detail: str
 
 
-def refused_line(entry: Mapping[str, Any], language: str) -> RefusedLine:
-    """Return one entry of a list of errors, its detail in the reader's language.
-
-    Raises:
-        KeyError, ValueError, TypeError: when it is none.
-    """
-    detail = entry.get("detail", "")
-    if isinstance(detail, Mapping):
-        detail = detail.get(language) or detail.get("en", "")
-    return RefusedLine(int(entry["line"]), str(entry.get("pointer", "")), str(entry["code"]), str(detail))
+def refused_lines(entries: Iterable[Mapping[str, Any]], language: str) -> tuple[RefusedLine, ...]:
+    """Return a list of errors, their details in the reader's language; ValueError when it is none."""
+    lines = []
+    try:
+        for entry in entries:
+            detail = entry.get("detail", "")
+            if isinstance(detail, Mapping):
+                detail = detail.get(language) or detail.get("en", "")
+            lines.append(
+                RefusedLine(int(entry["line"]), str(entry.get("pointer", "")), str(entry["code"]), str(detail))
+            )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("no list of errors") from error
+    return tuple(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,14 @@ class SubmitOutcome:
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """A file of which every part is accepted. `already` says that an earlier run had finished it."""
+    """A file of which every part is accepted; `receipt_status` is what the pinned policy says of all its receipts.
+
+    `already` says that an earlier run had finished it.
+    """
 
     records: RecordCounts
     receipts: tuple[Path, ...]
-    refused: Path | None
-    parts: tuple[SubmitOutcome, ...]
+    receipt_status: str
+    refused: Path | None = None
+    parts: tuple[SubmitOutcome, ...] = ()
     already: bool = False
-
-
-NO_RECORDS = RecordCounts(0, 0, 0, 0)

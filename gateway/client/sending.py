@@ -11,7 +11,7 @@ from typing import Final
 
 import zstandard
 
-from gateway.client.failures import ClientFailure
+from gateway.client.failures import BodyTooLarge
 from gateway.wire.digests import b64url, format_content_digest, sha256
 from gateway.wire.http_signature import request_covered, sign_request
 from gateway.wire.keys import Signer
@@ -24,10 +24,6 @@ COMPRESS_ABOVE_BYTES: Final = 1024 * 1024
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 DECODED_BYTES_MAX: Final = 256 * 1024 * 1024
 _KEY_DOMAIN: Final = b"gateway submission 1\n"
-
-
-class BodyTooLarge(ClientFailure):
-    """The lines do not fit into one submission; they belong into several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +41,29 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A signed request, ready to send, and as often as one likes: the same bytes each time."""
+    """A signed POST, ready to send, and as often as one likes: the same bytes each time."""
 
-    method: str
     path: str
     target_uri: str
     headers: dict[str, str]
     content: bytes = field(repr=False)
-    nonce: str = ""
+    nonce: str
 
 
 def body_of_lines(lines: Iterable[bytes]) -> Body:
-    """Build the body of a submission from canonical lines without LF.
-
-    Raises:
-        BodyTooLarge: when the gateway would not take it.
-    """
+    """Build the body of a submission from canonical lines without LF; BodyTooLarge when the gateway would say so."""
     root = RunningRoot()
     decoded = bytearray()
     for line in lines:
         root.append(leaf_hash(line))
         decoded += line
         decoded += b"\n"
-    return _body(bytes(decoded), NDJSON, count=root.size, root=root.root())
+    return _body(bytes(decoded), NDJSON, root)
 
 
 def body_of_nil(document: bytes) -> Body:
     """Build the body of a nil return: the statement that there is nothing to send for a period."""
-    return _body(document, NIL, count=0, root=RunningRoot().root())
+    return _body(document, NIL, RunningRoot())
 
 
 def idempotency_key_of(*, partner: str, product: str, version: str, body: Body) -> str:
@@ -114,10 +105,10 @@ def prepare(
         created=int(at.timestamp()),
         nonce=nonce,
     )
-    return Prepared("POST", path, target_uri, {**headers, **_lowered(signed)}, body.content, nonce)
+    return Prepared(path, target_uri, {**headers, **signed}, body.content, nonce)
 
 
-def _body(decoded: bytes, media_type: str, *, count: int, root: bytes) -> Body:
+def _body(decoded: bytes, media_type: str, records: RunningRoot) -> Body:
     if len(decoded) > DECODED_BYTES_MAX:
         raise BodyTooLarge(f"{len(decoded)} bytes; the gateway takes {DECODED_BYTES_MAX} in one submission")
     content, encoding = decoded, ""
@@ -125,9 +116,4 @@ def _body(decoded: bytes, media_type: str, *, count: int, root: bytes) -> Body:
         content, encoding = zstandard.ZstdCompressor(level=3).compress(decoded), "zstd"
     if len(content) > BODY_BYTES_MAX:
         raise BodyTooLarge(f"{len(content)} bytes; the gateway takes {BODY_BYTES_MAX} in one submission")
-    return Body(content, encoding, media_type, sha256(content), sha256(decoded), count, root)
-
-
-def _lowered(headers: dict[str, str]) -> dict[str, str]:
-    """Return fields with lower-case names."""
-    return {name.lower(): value for name, value in headers.items()}
+    return Body(content, encoding, media_type, sha256(content), sha256(decoded), records.size, records.root())

@@ -11,46 +11,24 @@ sends the same bytes under the same keys: what was accepted is answered as a rep
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from gateway.client.failures import ClientFailure, Refused
+from gateway.client.answers import proven
+from gateway.client.failures import ReceiptNotTrusted, Refused
 from gateway.client.journal import Journal, RefusedRow, open_journal, write_refused
-from gateway.client.outcome import NO_RECORDS, FileOutcome, RefusedLine, SubmitOutcome, refused_line
+from gateway.client.outcome import FileOutcome, RecordCounts, RefusedLine, SubmitOutcome
+from gateway.client.records import RECORDS_PER_PART, lines_of, local_contract, makes_ids
 from gateway.client.sdk import GatewayClient
-from gateway.clock import SystemClock
-from gateway.contracting.contract import Contract
-from gateway.contracting.load import load_contract, packaged_root
-from gateway.contracting.strict_yaml import ContractInvalid
-from gateway.identifiers import new_id
-from gateway.importing.csv import InputUnreadable, lines_of_csv
-from gateway.importing.periods import parts_of
-from gateway.wire.canonical import canonical_bytes, parse_canonical
-
-RECORDS_PER_PART: Final = 50_000
-LINE_BYTES_MAX: Final = 64 * 1024
-_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,40}/[0-9]+\.[0-9]+\.[0-9]+")
+from gateway.errors import Reason
+from gateway.importing.periods import Part, parts_of
+from gateway.wire.receipt import status_under
 
 PartDone = Callable[[int, int, SubmitOutcome], None]
-
-
-class InputUnusable(ClientFailure):
-    """The input file, or the contract it names, cannot be used here."""
-
-    def __init__(self, en: str, es: str = "") -> None:
-        self.es = es or en
-        super().__init__(en)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A part: the lines, and where each stands in the input."""
-
-    lines: Sequence[bytes]
-    numbers: Sequence[int]
+# A repeat of something that was kept is answered as such before these are asked, so nothing was.
+_JUDGED: Final = frozenset({Reason.CONTRACT_VIOLATED, Reason.FORBIDDEN_FIELD, Reason.WRONG_PROVIDER})
 
 
 def submit_file(
@@ -68,15 +46,17 @@ def submit_file(
     Raises:
         InputUnusable: before anything is sent, when the file cannot be read as records.
         Refused: when the gateway refuses a part; parts before it are accepted and have their receipts.
-        CannotReach, AnswerNotTrusted, ReceiptNotTrusted: as `GatewayClient.submit_lines`; run it again.
+        CannotReach, AnswerNotTrusted, ReceiptNotTrusted: as every call of `GatewayClient`; run it again.
     """
     contract = local_contract(product, version, contracts)
     journal = open_journal(path, f"{product}/{version}")  # (1)
-    if journal.complete and _makes_ids(path) and journal.counts:
-        saved = tuple(journal.folder / name for name in journal.receipts)
-        return FileOutcome(journal.counts, saved, None, (), already=True)
-    parts = list(_parts(_kept_lines(path, contract, journal), contract, records_per_part))  # (2) (3)
-    journal.complete = False
+    if journal.counts and makes_ids(path):
+        return _finished_before(client, journal, journal.counts)
+    lines = lines_of(path, contract)  # (2)
+    if makes_ids(path):
+        lines = lines_of(journal.keep_lines(lines), contract)
+    parts = list(parts_of(lines, contract, records_max=records_per_part))  # (3)
+    journal.counts = None
     journal.save()
     outcomes: list[SubmitOutcome] = []
     receipts: list[Path] = []
@@ -85,120 +65,33 @@ def submit_file(
         try:
             outcome = client.submit_lines(product, version, part.lines)  # (4)
         except Refused as refused:
-            rows += _refused_rows(part, _errors(refused, client.config.language))
+            rows += _refused_rows(part, refused.lines(client.config.language))
             write_refused(path, rows)
+            if refused.signed and refused.reason in _JUDGED and not journal.receipts:
+                journal.drop_lines()
             raise
         receipts.append(journal.keep_receipt(outcome.receipt, outcome.event_id))
-        journal.save()
         outcomes.append(outcome)
         rows += _refused_rows(part, outcome.refused)
         if progress:
             progress(number, len(parts), outcome)
     refused_path = write_refused(path, rows)  # (5)
-    counts = NO_RECORDS
-    for outcome in outcomes:
-        counts = counts.plus(outcome.records)
+    counts = sum((outcome.records for outcome in outcomes), RecordCounts())
     journal.finish(counts)  # (6)
-    return FileOutcome(counts, tuple(receipts), refused_path, tuple(outcomes))
+    return FileOutcome(counts, tuple(receipts), status_under(client.policy), refused_path, tuple(outcomes))
 
 
-def local_contract(product: str, version: str, contracts: Path | None) -> Contract:
-    """Return a contract of the installed package, or of another folder.
-
-    Raises:
-        InputUnusable: when there is none of that name and version.
-    """
-    if not _NAME.fullmatch(f"{product}/{version}"):
-        raise InputUnusable(f"contract {product}/{version}: not of the form flow/1.0.0")
-    try:
-        return load_contract((contracts or packaged_root()) / product / version)
-    except (ContractInvalid, OSError) as error:
-        raise InputUnusable(f"contract {product}/{version}: {error}") from error
-
-
-def lines_of_file(path: Path, product: str, version: str, *, contracts: Path | None = None) -> Iterator[bytes]:
-    """Return the canonical lines of a file of records, as `lines_of` does for a contract by its name."""
-    return lines_of(path, local_contract(product, version, contracts))
-
-
-def lines_of(path: Path, contract: Contract) -> Iterator[bytes]:
-    """Return the canonical lines of a file of records of a contract.
-
-    Raises:
-        InputUnusable: when the file cannot be read as records, naming row and column.
-    """
-    if not _makes_ids(path):
-        return _ndjson(path)
-    return _csv(path, contract)
-
-
-def _makes_ids(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
-
-
-def _kept_lines(path: Path, contract: Contract, journal: Journal) -> Iterator[bytes]:
-    if not _makes_ids(path):
-        return lines_of(path, contract)
-    return _ndjson(journal.keep_lines(lines_of(path, contract)))
-
-
-def _csv(path: Path, contract: Contract) -> Iterator[bytes]:
-    clock = SystemClock()
-    try:
-        yield from lines_of_csv(path, contract, new_id=lambda: new_id(clock.now()))
-    except InputUnreadable as error:
-        where = f"fila {error.row}, columna {error.column}" if error.column else f"fila {error.row}"
-        raise InputUnusable(f"{path}: {error}", f"{path}: {where}: {error.es}") from error
-    except OSError as error:
-        raise InputUnusable(f"{path}: {error.strerror or error}") from error
-
-
-def _ndjson(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if len(raw) > LINE_BYTES_MAX:
-                    raise InputUnusable(f"{path}: line {number} is longer than {LINE_BYTES_MAX} bytes")
-                if line := raw.strip(b" \t\r\n"):
-                    yield _canonical(line)
-    except OSError as error:
-        raise InputUnusable(f"{path}: {error.strerror or error}") from error
-
-
-def _canonical(line: bytes) -> bytes:
-    """Return the canonical form of a line; what has none is sent as it is and refused alone, with its reason."""
-    try:
-        parse_canonical(line)
-    except ValueError:
+def _finished_before(client: GatewayClient, journal: Journal, counts: RecordCounts) -> FileOutcome:
+    receipts = tuple(journal.folder / name for name in journal.receipts)
+    for path in receipts:
         try:
-            return canonical_bytes(json.loads(line, object_pairs_hook=_without_duplicates))
-        except ValueError:
-            return line
-    return line
+            proven(json.loads(path.read_bytes()), client.policy)
+        except (OSError, ValueError) as error:
+            raise ReceiptNotTrusted(f"{path}: {error}") from error
+    return FileOutcome(counts, receipts, status_under(client.policy), already=True)
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        # Readers differ on which of two equal keys counts, so the SDK must not decide it for the sender.
-        raise ValueError("duplicate key")
-    return document
-
-
-def _parts(lines: Iterator[bytes], contract: Contract, records_per_part: int) -> Iterator[_Sent]:
-    for part in parts_of(lines, contract, records_max=records_per_part):
-        yield _Sent(part.lines, part.numbers)
-
-
-def _errors(refused: Refused, language: str) -> list[RefusedLine]:
-    entries = refused.problem.get("errors")
-    try:
-        return [refused_line(entry, language) for entry in (entries if isinstance(entries, list) else [])]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return []
-
-
-def _refused_rows(part: _Sent, refused: Sequence[RefusedLine]) -> list[RefusedRow]:
+def _refused_rows(part: Part, refused: Sequence[RefusedLine]) -> list[RefusedRow]:
     rows = []
     for entry in refused:
         try:

@@ -62,6 +62,7 @@ def test_a_table_is_submitted_and_again_not_doubled(gateway: Running, table: Pat
     assert again.exit_code == 0, again.stderr
     assert "accepted completely before" in again.stdout
     assert f"accepted: {records} of {records}" in again.stdout
+    assert "receipt verified (unwitnessed)" in again.stdout
     total = json.loads(command("own", "flow", *config(gateway, GTM)).stdout)["totals"]
     assert sum(row["records"] for row in total) == records
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from gateway.cli.demo.stage import AGENCIES, BORDER_EVENT, FLOW
 from gateway.cli.demo.story import Story
 from gateway.cli.demo.synthetic import MARK, border_events
-from gateway.client.submit import lines_of_file, submit_file
+from gateway.client.records import lines_of, local_contract
+from gateway.client.submit import submit_file
 from gateway.identifiers import new_id
 from gateway.wire.canonical import canonical_bytes
 
@@ -37,7 +38,7 @@ def flows(story: Story) -> str:
     total += len(story.examples_of(mex))
 
     path = story.folder / "gtm.ndjson"
-    story.lines[gtm] = list(lines_of_file(_own_copy(story, gtm), *FLOW))
+    story.lines[gtm] = list(lines_of(_own_copy(story, gtm), local_contract(*FLOW)))
     path.write_bytes(b"".join(line + b"\n" for line in story.lines[gtm]))
     with story.stage.client(gtm) as client:
         outcome = submit_file(client, path, *FLOW)

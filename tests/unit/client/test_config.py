@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client.config import ConfigInvalid, answer_keys, load_config
+from gateway.client.answers import load_answer_keys
+from gateway.client.config import load_config
+from gateway.client.failures import ConfigInvalid
 
 GOOD = """
 gateway_url = "https://gateway.test:8443"
@@ -85,4 +87,4 @@ def test_a_file_that_is_no_jwks_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
 
     with pytest.raises(ConfigInvalid, match="JWKS"):
-        answer_keys(path)
+        load_answer_keys(path)

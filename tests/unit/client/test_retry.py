@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from gateway.client.failures import CannotReach
-from gateway.client.retry import Pace
+from gateway.client.retry import Pace, seconds_of
 
 
 def test_ten_thousand_attempts_wait_no_longer_than_the_bound() -> None:
@@ -20,3 +22,21 @@ def test_ten_thousand_attempts_wait_no_longer_than_the_bound() -> None:
     assert max(waits) <= 20
     with pytest.raises(CannotReach):
         attempts.wait(retry_after=None, failure=CannotReach("away"))
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("120", 120),
+        ("Tue, 24 Nov 2026 12:00:30 GMT", 30),
+        ("Tue, 24 Nov 2026 12:00:30 -0000", 30),
+        ("Tue, 24 Nov 2026 11:59:59 GMT", 0),
+        ("-3", 0),
+        ("soon", 0),
+        ("", 0),
+        (None, 0),
+    ],
+)
+def test_a_wait_is_asked_for_in_seconds_or_until_a_date(retry_after: str | None, seconds: float) -> None:
+    """RFC 9110, section 10.2.3: both forms; what is neither asks for nothing."""
+    assert seconds_of(retry_after, at=datetime(2026, 11, 24, 12, 0, tzinfo=UTC)) == seconds

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from gateway.cli.demo.synthetic import border_events
-from gateway.client import CannotReach, GatewayClient, InputUnusable, Refused, submit_file
+from gateway.client import CannotReach, GatewayClient, InputUnusable, ReceiptNotTrusted, Refused, submit_file
 from gateway.client import channel as channel_module
 from gateway.client.check import check_file
 from gateway.client.retry import Pace
@@ -114,7 +114,44 @@ def test_a_csv_that_was_accepted_is_not_converted_and_sent_again(
 
     assert again.already
     assert (again.records, again.receipts) == (first.records, first.receipts)
+    assert again.receipt_status == first.receipt_status == "unwitnessed"
     assert len(fake.lines_kept) == 3
+
+
+def test_a_finished_file_is_not_called_accepted_without_its_receipts(client: GatewayClient, table: Path) -> None:
+    """What an earlier run verified may have been altered since; "accepted" is said of what is proven now."""
+    receipt = submit_file(client, table, "flow", "1.0.0").receipts[0]
+    receipt.write_text(receipt.read_text().replace("unwitnessed", "final"))
+
+    with pytest.raises(ReceiptNotTrusted):
+        submit_file(client, table, "flow", "1.0.0")
+
+
+def test_lines_that_the_gateway_judged_and_did_not_keep_are_not_kept_here(
+    client: GatewayClient, fake: FakeGateway, table: Path
+) -> None:
+    """They would stay beside the input for ever: who mends it has other content, and other lines."""
+    fake.refuse_with = {"status": 422, "reason": "contract-violated"}
+
+    with pytest.raises(Refused):
+        submit_file(client, table, "flow", "1.0.0")
+
+    assert [path.name for path in table.with_name("table.csv.receipts").iterdir()] == ["journal.json"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "signed"), [("contract-violated", False), ("partner-suspended", True), ("denied-by-policy", True)]
+)
+def test_lines_that_may_have_been_kept_stay_for_the_next_run(
+    client: GatewayClient, fake: FakeGateway, table: Path, reason: str, signed: bool
+) -> None:
+    """An earlier answer may be lost: without its lines, the next run would send the same records under new ids."""
+    fake.refuse_with, fake.sign_answers = {"status": 403, "reason": reason}, signed
+
+    with pytest.raises(Refused):
+        submit_file(client, table, "flow", "1.0.0")
+
+    assert list(table.with_name("table.csv.receipts").glob("lines-*.ndjson"))
 
 
 def test_refused_records_are_beside_the_input_with_their_line_in_it(
@@ -180,7 +217,7 @@ def test_an_overlong_line_is_not_sent(client: GatewayClient, fake: FakeGateway, 
 def test_synthetic_events_keep_their_contract(events: Path) -> None:
     found = check_file(events, "border-event", "1.0.0", at=NOW)
 
-    assert (found.received, found.refused) == (25, ())
+    assert (found.received_count, found.refused_count, found.refused) == (25, 0, ())
 
 
 def test_a_local_check_names_line_field_and_code(events: Path) -> None:
@@ -190,5 +227,6 @@ def test_a_local_check_names_line_field_and_code(events: Path) -> None:
 
     found = check_file(events, "border-event", "1.0.0", at=NOW)
 
+    assert found.refused_count == 2
     assert {refused.line for refused in found.refused} == {5, 6}
     assert ("/minors", "range") in {(refused.pointer, refused.code) for refused in found.refused}
