@@ -14,8 +14,8 @@ from typing import Any
 
 from gateway.aggregates.desk import AggregatesDesk, DataRequest
 from gateway.aggregates.query import FlowQuery
-from gateway.auditlog.event_kinds import AggregateRead, AggregateRefused, AuditEvent
-from gateway.auditlog.events import query_digest, record_event
+from gateway.auditlog.event_kinds import AggregateRead, AggregateRefused
+from gateway.auditlog.events import AuditEvent, query_digest, record_event
 from gateway.errors import Refusal, StorageUnavailable
 from gateway.storage.engine import Tx
 from gateway.trip import Partner, Permit

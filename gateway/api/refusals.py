@@ -9,8 +9,8 @@ from datetime import datetime
 from gateway.api.desk import Desk
 from gateway.api.limits import Burst
 from gateway.api.visit import Visit
-from gateway.auditlog.event_kinds import NO_PARTNER, AuditEvent, HandshakeRefused, RequestRefused, RequestsLimited
-from gateway.auditlog.events import record_event
+from gateway.auditlog.event_kinds import HandshakeRefused, RequestRefused, RequestsLimited
+from gateway.auditlog.events import NO_PARTNER, AuditEvent, record_event
 from gateway.clock import format_instant
 from gateway.errors import RateLimited, Reason, Refusal, StorageUnavailable
 from gateway.identifiers import new_id

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.api.desk import Desk
 from gateway.api.peer import peer_certificate
-from gateway.auditlog.event_kinds import NO_PARTNER
+from gateway.auditlog.events import NO_PARTNER
 from gateway.errors import CertificateRequired, UnknownPartner
 from gateway.identity.identify import identify_officer, identify_partner
 from gateway.trip import Officer, Partner, PeerCertificate

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway.auditlog.edge import Edge
-from gateway.auditlog.event_kinds import NO_PARTNER, OPERATOR, LogStarted
-from gateway.auditlog.events import record_event
+from gateway.auditlog.event_kinds import LogStarted
+from gateway.auditlog.events import NO_PARTNER, OPERATOR, record_event
 from gateway.storage import log
 from gateway.storage.engine import Tx
 

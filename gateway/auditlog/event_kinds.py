@@ -4,7 +4,7 @@
 Each kind is one class and each field of the class is one salted digest of the entry (docs/AUDIT-EVENTS.md is
 compared with this file by a test). Together with the fields that every event has, they answer what NIST SP 800-53
 AU-3 asks: what happened (`kind`), when (the entry's `at`), where (`path`), from where (`source`), with what
-`outcome`, and by whom (`actor`, `partner`). Nothing here is free text from a caller.
+`outcome`, and by whom (`actor`, `partner`). Nothing here is free text from a caller, and no kind is ever renamed.
 """
 
 from __future__ import annotations
@@ -12,65 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 
-from gateway.auditlog.audit_event import COMMON_FIELDS, NO_PARTNER, OPERATOR, AuditEvent, EventKind
-from gateway.auditlog.registry_events import (
-    CertificatePinned,
-    CertificateRevoked,
-    ContractDeprecated,
-    ContractPublished,
-    ContractRetired,
-    KeyAdded,
-    LogStarted,
-    OfficerEnrolled,
-    PartnerEnrolled,
-    PartnerResumed,
-    PartnerRevoked,
-    PartnerSuspended,
-    PolicyActivated,
-    RecordsDeleted,
-)
-
-__all__ = [
-    "COMMON_FIELDS",
-    "EVENT_CLASSES",
-    "NO_PARTNER",
-    "OPERATOR",
-    "AggregateRead",
-    "AggregateRefused",
-    "AuditEvent",
-    "CertificatePinned",
-    "CertificateRevoked",
-    "ContractDeprecated",
-    "ContractPublished",
-    "ContractRetired",
-    "EventKind",
-    "HandshakeRefused",
-    "KeyAdded",
-    "LogStarted",
-    "OfficerEnrolled",
-    "PartnerEnrolled",
-    "PartnerResumed",
-    "PartnerRevoked",
-    "PartnerSuspended",
-    "PolicyActivated",
-    "RecordsDeleted",
-    "RequestRefused",
-    "RequestsLimited",
-    "SearchRun",
-    "SubmissionAccepted",
-    "SubmissionRefused",
-    "SubmissionValidated",
-    "TotalsRead",
-    "field_names",
-    "required_fields",
-]
+from gateway.auditlog.events import OPERATOR, AuditEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionAccepted(AuditEvent):
     """A submission was kept; it commits to all that proves what was sent, by whom and under which rules."""
 
-    kind = EventKind.SUBMISSION_ACCEPTED
+    kind = "submission.accepted"
     path: str
     source: str
     submission_id: str
@@ -101,7 +50,7 @@ class SubmissionAccepted(AuditEvent):
 class SubmissionRefused(AuditEvent):
     """A submission or dry run was refused; how far it got decides which fields there are."""
 
-    kind = EventKind.SUBMISSION_REFUSED
+    kind = "submission.refused"
     outcome = "failure"
     personal = frozenset({"line_hmac"})
     sealed = frozenset({"line_hmac"})
@@ -130,7 +79,7 @@ class SubmissionRefused(AuditEvent):
 class SubmissionValidated(AuditEvent):
     """A dry run was judged and nothing of it was kept."""
 
-    kind = EventKind.SUBMISSION_VALIDATED
+    kind = "submission.validated"
     path: str
     source: str
     product: str
@@ -148,7 +97,7 @@ class SubmissionValidated(AuditEvent):
 class RequestRefused(AuditEvent):
     """Any other request was refused, for example by a caller whose certificate is not pinned."""
 
-    kind = EventKind.REQUEST_REFUSED
+    kind = "request.refused"
     outcome = "failure"
     path: str
     source: str
@@ -159,7 +108,7 @@ class RequestRefused(AuditEvent):
 class RequestsLimited(AuditEvent):
     """A burst of requests was turned away for its rate: one event for all of it."""
 
-    kind = EventKind.REQUESTS_LIMITED
+    kind = "requests.limited"
     outcome = "failure"
     source: str
     reason: str
@@ -172,7 +121,7 @@ class RequestsLimited(AuditEvent):
 class HandshakeRefused(AuditEvent):
     """A TLS handshake was refused with an alert; `count` when many of one kind came in a row."""
 
-    kind = EventKind.HANDSHAKE_REFUSED
+    kind = "handshake.refused"
     outcome = "failure"
     personal = frozenset({"address"})
     source: str
@@ -185,7 +134,7 @@ class HandshakeRefused(AuditEvent):
 class AggregateRead(AuditEvent):
     """A partner read statistics of one owner under an agreement; each owner of one answer has its own event."""
 
-    kind = EventKind.AGGREGATE_READ
+    kind = "aggregate.read"
     path: str
     source: str
     dataflow: str
@@ -202,7 +151,7 @@ class AggregateRead(AuditEvent):
 class AggregateRefused(AuditEvent):
     """A partner was not given statistics it asked for; each owner that it named has its own event."""
 
-    kind = EventKind.AGGREGATE_REFUSED
+    kind = "aggregate.refused"
     outcome = "failure"
     path: str
     source: str
@@ -219,7 +168,7 @@ class AggregateRefused(AuditEvent):
 class TotalsRead(AuditEvent):
     """A partner read the totals of its own records."""
 
-    kind = EventKind.TOTALS_READ
+    kind = "totals.read"
     path: str
     source: str
     product: str
@@ -233,7 +182,7 @@ class TotalsRead(AuditEvent):
 class SearchRun(AuditEvent):
     """An officer searched or opened events of the own country; the query is kept as a digest, not as text."""
 
-    kind = EventKind.SEARCH_RUN
+    kind = "search.run"
     path: str
     source: str
     query_digest: str
@@ -242,7 +191,158 @@ class SearchRun(AuditEvent):
     policies: tuple[str, ...] | None = None
 
 
-EVENT_CLASSES: Mapping[EventKind, type[AuditEvent]] = {
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerChange(AuditEvent):
+    """What all changes of a partner's status say."""
+
+    subject: str
+    country: str
+    status: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerEnrolled(PartnerChange):
+    """A government body became a partner."""
+
+    kind = "partner.enrolled"
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerSuspended(PartnerChange):
+    """A partner may do nothing until it is resumed."""
+
+    kind = "partner.suspended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerResumed(PartnerChange):
+    """A suspended partner may act again."""
+
+    kind = "partner.resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerRevoked(PartnerChange):
+    """A partner has ended."""
+
+    kind = "partner.revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerEnrolled(AuditEvent):
+    """A person got a role of a government."""
+
+    kind = "officer.enrolled"
+    personal = frozenset({"subject"})
+    subject: str
+    country: str
+    roles: tuple[str, ...]
+    approval_keyid: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificatePinned(AuditEvent):
+    """A client certificate was tied to a partner or officer."""
+
+    kind = "certificate.pinned"
+    subject: str
+    certificate: str
+    not_after: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRevoked(AuditEvent):
+    """A pinned client certificate opens nothing any more."""
+
+    kind = "certificate.revoked"
+    subject: str
+    certificate: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAdded(AuditEvent):
+    """A partner got a signing key."""
+
+    kind = "key.added"
+    subject: str
+    keyid: str
+    algorithm: str
+    not_before: str
+    not_after: str | None = None
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractChange(AuditEvent):
+    """What all changes of a contract version's state say."""
+
+    product: str
+    version: str
+    contract_digest: str
+    approved_by: tuple[str, ...]
+    sunset: str | None = None
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractPublished(ContractChange):
+    """A contract version that all parties approved came into force."""
+
+    kind = "contract.published"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractDeprecated(ContractChange):
+    """A contract version has a day after which it is not accepted."""
+
+    kind = "contract.deprecated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractRetired(ContractChange):
+    """A contract version is not accepted any more."""
+
+    kind = "contract.retired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyActivated(AuditEvent):
+    """A set of policies and agreements decides from now on."""
+
+    kind = "policy.activated"
+    policy_set: str
+    agreements: tuple[str, ...]
+    approved_by: tuple[str, ...]
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsDeleted(AuditEvent):
+    """Records past their retention were deleted; the root is over their leaf hashes, which stay."""
+
+    kind = "records.deleted"
+    product: str
+    before: str
+    deleted_count: int
+    deleted_root: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStarted(AuditEvent):
+    """The log's first entry, which binds its name."""
+
+    kind = "log.started"
+    origin: str
+    source: str = OPERATOR
+
+
+EVENT_CLASSES: Mapping[str, type[AuditEvent]] = {
     cls.kind: cls
     for cls in (
         SubmissionAccepted,
@@ -273,11 +373,11 @@ EVENT_CLASSES: Mapping[EventKind, type[AuditEvent]] = {
 }
 
 
-def required_fields(kind: EventKind) -> frozenset[str]:
+def required_fields(kind: str) -> frozenset[str]:
     """Return the names that every event of a kind has, beside the common ones."""
     return frozenset(entry.name for entry in fields(EVENT_CLASSES[kind]) if entry.default is MISSING)
 
 
-def field_names(kind: EventKind) -> tuple[str, ...]:
+def field_names(kind: str) -> tuple[str, ...]:
     """Return all names that an event of a kind may have, beside the common ones."""
     return tuple(entry.name for entry in fields(EVENT_CLASSES[kind]))

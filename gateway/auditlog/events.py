@@ -11,9 +11,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import ClassVar
 
-from gateway.auditlog.audit_event import NO_PARTNER, OPERATOR, AuditEvent, EventKind, sealed_of, values_of
 from gateway.identifiers import new_id
 from gateway.storage import log
 from gateway.storage.engine import Tx
@@ -21,9 +22,26 @@ from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import b64url
 from gateway.wire.entry import build_event
 
-__all__ = ["NO_PARTNER", "OPERATOR", "AuditEvent", "EventKind", "query_digest", "record_event"]
-
+# The partner of an event that no partner caused: the operator's acts, and callers that nobody knows.
+NO_PARTNER = "-"
+OPERATOR = "operator"
+# In every event. The actor moves to the personal fields when it is a person.
+COMMON_FIELDS = ("kind", "outcome", "partner", "actor", "audience", "request_id")
 KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """What one event says; `personal` names the fields that lie under the erasable key.
+
+    `sealed` values are never kept: an HMAC of them under the erasable key is, so that who holds the original can
+    prove it was the one, and nobody can once the key is gone.
+    """
+
+    kind: ClassVar[str]
+    outcome: ClassVar[str] = "success"
+    personal: ClassVar[frozenset[str]] = frozenset()
+    sealed: ClassVar[frozenset[str]] = frozenset()
 
 
 def record_event(
@@ -43,15 +61,15 @@ def record_event(
     # Every salt is an HMAC under one of these two; without them no value can be guessed from its digest.
     key, personal_key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
     plain: dict[str, JSON] = {
-        "kind": event.kind.value,
+        "kind": event.kind,
         "outcome": event.outcome,
         "partner": partner_id,
         "audience": sorted(audience),
         "request_id": request_id,
     }
-    values = values_of(event)
+    values = _values_of(event)
     personal: dict[str, JSON] = {name: values.pop(name) for name in event.personal & set(values)}
-    personal |= {name: _seal(personal_key, value) for name, value in sealed_of(event).items()}
+    personal |= {name: _seal(personal_key, value) for name, value in _sealed_of(event).items()}
     # A person acts here when the actor is neither the partner itself nor the operator's own process.
     (plain if actor in {partner_id, OPERATOR, NO_PARTNER} else personal)["actor"] = actor
     plain |= values
@@ -68,7 +86,7 @@ def record_event(
         id=event_id,
         partner_id=partner_id,
         at=at,
-        kind=event.kind.value,
+        kind=event.kind,
         outcome=event.outcome,
         request_id=request_id,
         actor=actor,
@@ -86,6 +104,22 @@ def record_event(
 def query_digest(query: Mapping[str, JSON]) -> str:
     """Return the digest of a query's canonical form: it shows that two queries were the same, not what they said."""
     return hashlib.sha256(canonical_bytes(dict(query))).hexdigest()
+
+
+def _values_of(event: AuditEvent) -> dict[str, JSON]:
+    """Return the present fields of an event as JSON, without the sealed ones."""
+    values: dict[str, JSON] = {}
+    for entry in fields(event):
+        value: JSON | None = getattr(event, entry.name)
+        if value is not None and entry.name not in event.sealed:
+            values[entry.name] = list(value) if isinstance(value, tuple) else value
+    return values
+
+
+def _sealed_of(event: AuditEvent) -> dict[str, bytes]:
+    """Return the present sealed values of an event."""
+    present = {name: getattr(event, name) for name in event.sealed}
+    return {name: value for name, value in present.items() if value is not None}
 
 
 def _seal(personal_key: bytes, value: bytes) -> str:

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.auditlog.event_kinds import NO_PARTNER, SubmissionRefused
-from gateway.auditlog.events import record_event
+from gateway.auditlog.event_kinds import SubmissionRefused
+from gateway.auditlog.events import NO_PARTNER, record_event
 from gateway.errors import Refusal, Replayed, StorageUnavailable
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.keep import spend_nonce

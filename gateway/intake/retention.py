@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from gateway.auditlog.event_kinds import OPERATOR, RecordsDeleted
-from gateway.auditlog.events import record_event
+from gateway.auditlog.event_kinds import RecordsDeleted
+from gateway.auditlog.events import OPERATOR, record_event
 from gateway.clock import Clock
 from gateway.identifiers import country_of, new_id
 from gateway.storage import retention

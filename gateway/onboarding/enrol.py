@@ -14,9 +14,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.auditlog.event_kinds import (
-    NO_PARTNER,
-    OPERATOR,
-    AuditEvent,
     CertificatePinned,
     CertificateRevoked,
     ContractPublished,
@@ -28,7 +25,7 @@ from gateway.auditlog.event_kinds import (
     PartnerSuspended,
     PolicyActivated,
 )
-from gateway.auditlog.events import record_event
+from gateway.auditlog.events import NO_PARTNER, OPERATOR, AuditEvent, record_event
 from gateway.clock import format_instant
 from gateway.identity.identify import ACTIVE
 from gateway.policy.load import PolicySet

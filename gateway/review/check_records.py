@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from gateway.auditlog.event_kinds import EventKind
+from gateway.auditlog.event_kinds import SubmissionAccepted
 from gateway.auditlog.receipts import fields_of
 from gateway.contracting.rows import canonical_line
 from gateway.review.findings import Defect, Finding
@@ -110,7 +110,7 @@ def _check_submission(submission: SubmissionState, tally: _Tally) -> Iterator[Fi
 def _check_evidence(submission: SubmissionState) -> Iterator[Finding]:
     """Hold the submission's row against its event, which the log commits to."""
     where = _where(submission.partner_id, submission.id)
-    if submission.event_kind != EventKind.SUBMISSION_ACCEPTED or submission.event_fields is None:
+    if submission.event_kind != SubmissionAccepted.kind or submission.event_fields is None:
         yield Finding(Defect.SUBMISSION_EVENT, where, "its event is missing or of another kind")
         return
     try:

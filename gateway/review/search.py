@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.auditlog.event_kinds import EventKind, SearchRun
+from gateway.auditlog.event_kinds import EVENT_CLASSES, SearchRun
 from gateway.auditlog.events import NO_PARTNER, query_digest, record_event
 from gateway.auditlog.receipts import ReceiptPending, disclosures_of, fields_of, receipt_of
 from gateway.clock import Clock, format_instant, parse_instant
@@ -185,13 +185,11 @@ def _record(
 
 
 def _read(name: str, value: str) -> str | int | datetime:
-    if name == "kind":
-        return EventKind(value).value
     if name in {"since", "until"}:
         return parse_instant(value)
     if name == "limit":
         return min(max(1, int(value)), log.EVENTS_PAGE_MAX)
-    if name == "after" and not is_id(value):
+    if (name == "kind" and value not in EVENT_CLASSES) or (name == "after" and not is_id(value)):
         raise ValueError(value)
     return value
 

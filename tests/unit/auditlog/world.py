@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.auditlog.create import create_log
-from gateway.auditlog.event_kinds import AuditEvent, RequestRefused
-from gateway.auditlog.events import record_event
+from gateway.auditlog.event_kinds import RequestRefused
+from gateway.auditlog.events import AuditEvent, record_event
 from gateway.auditlog.publisher import Publisher
 from gateway.auditlog.sequencer import sequence
 from gateway.storage.engine import Storage, Tx
