@@ -9,10 +9,12 @@ products are generated from their contracts, see `products.py`.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import ClassVar, cast
+from typing import cast
 
 from sqlalchemy import BigInteger, Dialect, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy.orm import declared_attr
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -35,10 +37,17 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
 
 
-class PartnerTable(SQLModel, table=True):
-    """A government body; `roles` is a JSON list."""
+class Stored(SQLModel):
+    """What all tables share: their names in SQL are those of their classes, `PartnerKeyTable` is `partner_key`."""
 
-    __tablename__: ClassVar[str] = "partner"
+    @declared_attr.directive
+    def __tablename__(cls) -> str:  # noqa: N805 -- SQLAlchemy hands in the class
+        """Return the name of the table."""
+        return re.sub(r"\B(?=[A-Z])", "_", cls.__name__.removesuffix("Table")).lower()
+
+
+class PartnerTable(Stored, table=True):
+    """A government body; `roles` is a JSON list."""
 
     id: str = Field(primary_key=True)
     country: str
@@ -48,10 +57,8 @@ class PartnerTable(SQLModel, table=True):
     since: datetime = Field(sa_type=Instant)
 
 
-class PartnerKeyTable(SQLModel, table=True):
+class PartnerKeyTable(Stored, table=True):
     """A partner's public signing key."""
-
-    __tablename__: ClassVar[str] = "partner_key"
 
     partner_id: str = Field(primary_key=True, foreign_key="partner.id")
     keyid: str = Field(primary_key=True)
@@ -61,10 +68,8 @@ class PartnerKeyTable(SQLModel, table=True):
     not_after: datetime | None = Field(sa_type=Instant)
 
 
-class OfficerTable(SQLModel, table=True):
+class OfficerTable(Stored, table=True):
     """A person of a government; `roles` is a JSON list."""
-
-    __tablename__: ClassVar[str] = "officer"
 
     id: str = Field(primary_key=True)
     country: str
@@ -75,10 +80,8 @@ class OfficerTable(SQLModel, table=True):
     approval_public: bytes
 
 
-class CertificatePinTable(SQLModel, table=True):
+class CertificatePinTable(Stored, table=True):
     """A client certificate that names a partner or an officer."""
-
-    __tablename__: ClassVar[str] = "certificate_pin"
 
     sha256: bytes = Field(primary_key=True)
     partner_id: str | None = Field(foreign_key="partner.id")
@@ -88,10 +91,8 @@ class CertificatePinTable(SQLModel, table=True):
     status: str
 
 
-class ApprovalTable(SQLModel, table=True):
+class ApprovalTable(Stored, table=True):
     """One officer's signature under the digest of a contract, an agreement or a policy."""
-
-    __tablename__: ClassVar[str] = "approval"
 
     subject_kind: str = Field(primary_key=True)
     digest: str = Field(primary_key=True)
@@ -101,10 +102,8 @@ class ApprovalTable(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
-class LifecycleTable(SQLModel, table=True):
+class LifecycleTable(Stored, table=True):
     """A step in the life of a contract version; the newest one counts."""
-
-    __tablename__: ClassVar[str] = "lifecycle"
 
     product: str = Field(primary_key=True)
     version: str = Field(primary_key=True)
@@ -113,10 +112,9 @@ class LifecycleTable(SQLModel, table=True):
     sunset: datetime | None = Field(sa_type=Instant)
 
 
-class SubmissionTable(SQLModel, table=True):
+class SubmissionTable(Stored, table=True):
     """One accepted push: what was signed, what came of it, and the event that proves it."""
 
-    __tablename__: ClassVar[str] = "submission"
     __table_args__ = (UniqueConstraint("partner_id", "idempotency_key", name="submission_idempotency"),)
 
     partner_id: str = Field(primary_key=True)
@@ -147,10 +145,8 @@ class SubmissionTable(SQLModel, table=True):
     signature: bytes
 
 
-class NonceTable(SQLModel, table=True):
+class NonceTable(Stored, table=True):
     """A nonce of a signature whose window is open, and which signature used it."""
-
-    __tablename__: ClassVar[str] = "nonce"
 
     partner_id: str = Field(primary_key=True)
     nonce: str = Field(primary_key=True)
@@ -158,10 +154,8 @@ class NonceTable(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=Instant, index=True)
 
 
-class RefusedRecordTable(SQLModel, table=True):
+class RefusedRecordTable(Stored, table=True):
     """A record that was not kept: which line, why, and its leaf hash; never its id or a value."""
-
-    __tablename__: ClassVar[str] = "refused_record"
 
     partner_id: str = Field(primary_key=True)
     submission_id: str = Field(primary_key=True)
@@ -173,10 +167,8 @@ class RefusedRecordTable(SQLModel, table=True):
     es: str
 
 
-class TombstoneTable(SQLModel, table=True):
+class TombstoneTable(Stored, table=True):
     """What stays of a deleted record: its place and leaf hash, never its id."""
-
-    __tablename__: ClassVar[str] = "tombstone"
 
     partner_id: str = Field(primary_key=True)
     submission_id: str = Field(primary_key=True)
@@ -187,10 +179,8 @@ class TombstoneTable(SQLModel, table=True):
     event_id: str
 
 
-class RollupTable(SQLModel, table=True):
+class RollupTable(Stored, table=True):
     """One cell of a small cube for own totals; the measure `` counts records, another sums that field."""
-
-    __tablename__: ClassVar[str] = "rollup"
 
     partner_id: str = Field(primary_key=True)
     product: str = Field(primary_key=True)
@@ -200,10 +190,8 @@ class RollupTable(SQLModel, table=True):
     value: int = Field(sa_type=BigInteger)
 
 
-class RollupDeltaTable(SQLModel, table=True):
+class RollupDeltaTable(Stored, table=True):
     """A change of a cell that is not folded into its cube yet; `part` is the first line of the chunk."""
-
-    __tablename__: ClassVar[str] = "rollup_delta"
 
     partner_id: str = Field(primary_key=True)
     product: str = Field(primary_key=True)
@@ -215,10 +203,9 @@ class RollupDeltaTable(SQLModel, table=True):
     value: int = Field(sa_type=BigInteger)
 
 
-class EventTable(SQLModel, table=True):
+class EventTable(Stored, table=True):
     """An audit event with its values and the keys that salt them; erasing `personal_key` erases the values."""
 
-    __tablename__: ClassVar[str] = "event"
     __table_args__ = (Index("event_request", "request_id"),)
 
     id: str = Field(primary_key=True)
@@ -236,28 +223,22 @@ class EventTable(SQLModel, table=True):
     personal_key: bytes | None
 
 
-class EventAudienceTable(SQLModel, table=True):
+class EventAudienceTable(Stored, table=True):
     """Which country's officers may see an event."""
-
-    __tablename__: ClassVar[str] = "event_audience"
 
     country: str = Field(primary_key=True)
     event_id: str = Field(primary_key=True, foreign_key="event.id")
 
 
-class PendingEventTable(SQLModel, table=True):
+class PendingEventTable(Stored, table=True):
     """An event that the sequencer has not appended yet."""
-
-    __tablename__: ClassVar[str] = "pending_event"
 
     partner_id: str = Field(primary_key=True)
     event_id: str = Field(primary_key=True, index=True, foreign_key="event.id")
 
 
-class LeafTable(SQLModel, table=True):
+class LeafTable(Stored, table=True):
     """A leaf of the log, in order and without gaps."""
-
-    __tablename__: ClassVar[str] = "leaf"
 
     leaf_index: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     event_id: str = Field(unique=True, foreign_key="event.id")
@@ -265,20 +246,16 @@ class LeafTable(SQLModel, table=True):
     leaf_hash: bytes
 
 
-class TileTable(SQLModel, table=True):
+class TileTable(Stored, table=True):
     """A full tile: 256 hashes of 32 bytes; never changed."""
-
-    __tablename__: ClassVar[str] = "tile"
 
     level: int = Field(primary_key=True)
     tile_index: int = Field(primary_key=True, sa_type=BigInteger)
     hashes: bytes
 
 
-class LogHeadTable(SQLModel, table=True):
+class LogHeadTable(Stored, table=True):
     """The one row that fences the sequencers: size, right edge and root of the tree."""
-
-    __tablename__: ClassVar[str] = "log_head"
 
     origin: str = Field(primary_key=True)
     size: int = Field(sa_type=BigInteger)
@@ -287,10 +264,8 @@ class LogHeadTable(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Instant)
 
 
-class CheckpointTable(SQLModel, table=True):
+class CheckpointTable(Stored, table=True):
     """A size and root of the log; the sequencer's row has no note, the publisher adds a signed one of its own."""
-
-    __tablename__: ClassVar[str] = "checkpoint"
 
     tree_size: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     signed: bool = Field(primary_key=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import sqlalchemy as sa
 from alembic import op
 
 from gateway.storage.products import create_product_table
@@ -23,6 +22,10 @@ def _fields(words: str) -> tuple[ColumnShape, ...]:
     return tuple(ColumnShape(name, cast("FieldType", kind), word.endswith("!")) for name, kind, word in fields)
 
 
+FLOW_CELL = (
+    "provider period reporting_country counterpart_country direction flow_type unit citizenship sex age_group "
+    "accompaniment place_scheme place_code legal_basis"
+)
 FLOW = TableShape(
     product="flow",
     major=1,
@@ -34,22 +37,7 @@ FLOW = TableShape(
         "action:code supersedes:uuid embargo_until:date note:string "
     ),
     id_column="record_id",
-    natural_key=(
-        "provider",
-        "period",
-        "reporting_country",
-        "counterpart_country",
-        "direction",
-        "flow_type",
-        "unit",
-        "citizenship",
-        "sex",
-        "age_group",
-        "accompaniment",
-        "place_scheme",
-        "place_code",
-        "legal_basis",
-    ),
+    natural_key=tuple(FLOW_CELL.split()),
     retention_column=None,
     cubes=(),
     units=("unit", "definition_id"),
@@ -71,248 +59,108 @@ BORDER_EVENT = TableShape(
     natural_key=(),
     retention_column="retention_until",
     cubes=(
-        CubeShape(
-            name="monthly",
-            dimensions=("month(occurred_on)", "event_type", "border_segment", "citizenship"),
-            sums=("person_count",),
-        ),
+        CubeShape("monthly", ("month(occurred_on)", "event_type", "border_segment", "citizenship"), ("person_count",)),
     ),
     units=(),
     period_column="occurred_on",
     measure="person_count",
 )
+# BYTES is BYTEA on PostgreSQL and BLOB on SQLite; every other word means the same on both.
+TABLES = """
+CREATE TABLE partner (
+    id VARCHAR NOT NULL, country VARCHAR NOT NULL, name VARCHAR NOT NULL, status VARCHAR NOT NULL,
+    roles VARCHAR NOT NULL, since VARCHAR(27) NOT NULL, PRIMARY KEY (id)
+);
+CREATE TABLE partner_key (
+    partner_id VARCHAR NOT NULL REFERENCES partner (id), keyid VARCHAR NOT NULL, algorithm VARCHAR NOT NULL,
+    public BYTES NOT NULL, not_before VARCHAR(27) NOT NULL, not_after VARCHAR(27), PRIMARY KEY (partner_id, keyid)
+);
+CREATE TABLE officer (
+    id VARCHAR NOT NULL, country VARCHAR NOT NULL, name VARCHAR NOT NULL, roles VARCHAR NOT NULL,
+    status VARCHAR NOT NULL, approval_keyid VARCHAR NOT NULL, approval_public BYTES NOT NULL, PRIMARY KEY (id)
+);
+CREATE TABLE certificate_pin (
+    sha256 BYTES NOT NULL, partner_id VARCHAR REFERENCES partner (id), officer_id VARCHAR REFERENCES officer (id),
+    der BYTES NOT NULL, not_after VARCHAR(27) NOT NULL, status VARCHAR NOT NULL, PRIMARY KEY (sha256)
+);
+CREATE TABLE approval (
+    subject_kind VARCHAR NOT NULL, digest VARCHAR NOT NULL, keyid VARCHAR NOT NULL, subject_id VARCHAR NOT NULL,
+    envelope TEXT NOT NULL, at VARCHAR(27) NOT NULL, PRIMARY KEY (subject_kind, digest, keyid)
+);
+CREATE TABLE lifecycle (
+    product VARCHAR NOT NULL, version VARCHAR NOT NULL, at VARCHAR(27) NOT NULL, state VARCHAR NOT NULL,
+    sunset VARCHAR(27), PRIMARY KEY (product, version, at)
+);
+CREATE TABLE submission (
+    partner_id VARCHAR NOT NULL, id VARCHAR NOT NULL, idempotency_key VARCHAR NOT NULL, path VARCHAR NOT NULL,
+    content_digest BYTES NOT NULL, decoded_digest BYTES NOT NULL, body_bytes BIGINT NOT NULL, product VARCHAR NOT NULL,
+    version VARCHAR NOT NULL, contract_digest VARCHAR NOT NULL, nil_period VARCHAR, received_at VARCHAR(27) NOT NULL,
+    received_count INTEGER NOT NULL, accepted_count INTEGER NOT NULL, duplicate_count INTEGER NOT NULL,
+    refused_count INTEGER NOT NULL, quarantined_count INTEGER NOT NULL, root_received BYTES NOT NULL,
+    root_accepted BYTES NOT NULL, policies VARCHAR NOT NULL, policy_set_digest VARCHAR NOT NULL,
+    event_id VARCHAR NOT NULL, keyid VARCHAR NOT NULL, algorithm VARCHAR NOT NULL, signature_base BYTES NOT NULL,
+    signature BYTES NOT NULL, PRIMARY KEY (partner_id, id),
+    CONSTRAINT submission_idempotency UNIQUE (partner_id, idempotency_key)
+);
+CREATE TABLE nonce (
+    partner_id VARCHAR NOT NULL, nonce VARCHAR NOT NULL, signature_sha256 BYTES NOT NULL,
+    expires_at VARCHAR(27) NOT NULL, PRIMARY KEY (partner_id, nonce)
+);
+CREATE INDEX ix_nonce_expires_at ON nonce (expires_at);
+CREATE TABLE refused_record (
+    partner_id VARCHAR NOT NULL, submission_id VARCHAR NOT NULL, line INTEGER NOT NULL, pointer VARCHAR NOT NULL,
+    code VARCHAR NOT NULL, leaf_hash BYTES NOT NULL, en VARCHAR NOT NULL, es VARCHAR NOT NULL,
+    PRIMARY KEY (partner_id, submission_id, line)
+);
+CREATE TABLE tombstone (
+    partner_id VARCHAR NOT NULL, submission_id VARCHAR NOT NULL, line INTEGER NOT NULL, product VARCHAR NOT NULL,
+    leaf_hash BYTES NOT NULL, deleted_at VARCHAR(27) NOT NULL, event_id VARCHAR NOT NULL,
+    PRIMARY KEY (partner_id, submission_id, line)
+);
+CREATE TABLE rollup (
+    partner_id VARCHAR NOT NULL, product VARCHAR NOT NULL, cube VARCHAR NOT NULL, cell VARCHAR NOT NULL,
+    measure VARCHAR NOT NULL, value BIGINT NOT NULL, PRIMARY KEY (partner_id, product, cube, cell, measure)
+);
+CREATE TABLE rollup_delta (
+    partner_id VARCHAR NOT NULL, product VARCHAR NOT NULL, submission_id VARCHAR NOT NULL, part INTEGER NOT NULL,
+    cube VARCHAR NOT NULL, cell VARCHAR NOT NULL, measure VARCHAR NOT NULL, value BIGINT NOT NULL,
+    PRIMARY KEY (partner_id, product, submission_id, part, cube, cell, measure)
+);
+CREATE TABLE event (
+    id VARCHAR NOT NULL, partner_id VARCHAR NOT NULL, at VARCHAR(27) NOT NULL, kind VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL, request_id VARCHAR NOT NULL, actor VARCHAR NOT NULL, entry BYTES NOT NULL,
+    payload BYTES NOT NULL, fields TEXT NOT NULL, key BYTES NOT NULL, personal TEXT, personal_key BYTES,
+    PRIMARY KEY (id)
+);
+CREATE INDEX event_request ON event (request_id);
+CREATE TABLE event_audience (
+    country VARCHAR NOT NULL, event_id VARCHAR NOT NULL REFERENCES event (id), PRIMARY KEY (country, event_id)
+);
+CREATE TABLE pending_event (
+    partner_id VARCHAR NOT NULL, event_id VARCHAR NOT NULL REFERENCES event (id), PRIMARY KEY (partner_id, event_id)
+);
+CREATE INDEX ix_pending_event_event_id ON pending_event (event_id);
+CREATE TABLE leaf (
+    leaf_index BIGINT NOT NULL, event_id VARCHAR NOT NULL REFERENCES event (id), entry BYTES NOT NULL,
+    leaf_hash BYTES NOT NULL, PRIMARY KEY (leaf_index), UNIQUE (event_id)
+);
+CREATE TABLE tile (
+    level INTEGER NOT NULL, tile_index BIGINT NOT NULL, hashes BYTES NOT NULL, PRIMARY KEY (level, tile_index)
+);
+CREATE TABLE log_head (
+    origin VARCHAR NOT NULL, size BIGINT NOT NULL, edge BYTES NOT NULL, root BYTES NOT NULL,
+    created_at VARCHAR(27) NOT NULL, PRIMARY KEY (origin)
+);
+CREATE TABLE checkpoint (
+    tree_size BIGINT NOT NULL, signed BOOLEAN NOT NULL, at VARCHAR(27) NOT NULL, root BYTES NOT NULL, note TEXT,
+    PRIMARY KEY (tree_size, signed, at)
+);
+"""
 
 
 def upgrade() -> None:
-    _registry()
-    _submissions()
-    _rollups()
-    _events()
-    _log()
+    binary = "BYTEA" if op.get_bind().dialect.name == "postgresql" else "BLOB"
+    for statement in TABLES.replace("BYTES", binary).strip().split(";\n"):
+        op.execute(statement)
     create_product_table(op, FLOW)
     create_product_table(op, BORDER_EVENT)
-
-
-def _registry() -> None:
-    op.create_table(
-        "partner",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("country", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("roles", sa.String(), nullable=False),
-        sa.Column("since", sa.String(27), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "partner_key",
-        sa.Column("partner_id", sa.String(), sa.ForeignKey("partner.id"), nullable=False),
-        sa.Column("keyid", sa.String(), nullable=False),
-        sa.Column("algorithm", sa.String(), nullable=False),
-        sa.Column("public", sa.LargeBinary(), nullable=False),
-        sa.Column("not_before", sa.String(27), nullable=False),
-        sa.Column("not_after", sa.String(27), nullable=True),
-        sa.PrimaryKeyConstraint("partner_id", "keyid"),
-    )
-    op.create_table(
-        "officer",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("country", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("roles", sa.String(), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.Column("approval_keyid", sa.String(), nullable=False),
-        sa.Column("approval_public", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "certificate_pin",
-        sa.Column("sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("partner_id", sa.String(), sa.ForeignKey("partner.id"), nullable=True),
-        sa.Column("officer_id", sa.String(), sa.ForeignKey("officer.id"), nullable=True),
-        sa.Column("der", sa.LargeBinary(), nullable=False),
-        sa.Column("not_after", sa.String(27), nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("sha256"),
-    )
-    op.create_table(
-        "approval",
-        sa.Column("subject_kind", sa.String(), nullable=False),
-        sa.Column("digest", sa.String(), nullable=False),
-        sa.Column("keyid", sa.String(), nullable=False),
-        sa.Column("subject_id", sa.String(), nullable=False),
-        sa.Column("envelope", sa.Text(), nullable=False),
-        sa.Column("at", sa.String(27), nullable=False),
-        sa.PrimaryKeyConstraint("subject_kind", "digest", "keyid"),
-    )
-    op.create_table(
-        "lifecycle",
-        sa.Column("product", sa.String(), nullable=False),
-        sa.Column("version", sa.String(), nullable=False),
-        sa.Column("at", sa.String(27), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("sunset", sa.String(27), nullable=True),
-        sa.PrimaryKeyConstraint("product", "version", "at"),
-    )
-
-
-def _submissions() -> None:
-    op.create_table(
-        "submission",
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("idempotency_key", sa.String(), nullable=False),
-        sa.Column("path", sa.String(), nullable=False),
-        sa.Column("content_digest", sa.LargeBinary(), nullable=False),
-        sa.Column("decoded_digest", sa.LargeBinary(), nullable=False),
-        sa.Column("body_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("product", sa.String(), nullable=False),
-        sa.Column("version", sa.String(), nullable=False),
-        sa.Column("contract_digest", sa.String(), nullable=False),
-        sa.Column("nil_period", sa.String(), nullable=True),
-        sa.Column("received_at", sa.String(27), nullable=False),
-        sa.Column("received_count", sa.Integer(), nullable=False),
-        sa.Column("accepted_count", sa.Integer(), nullable=False),
-        sa.Column("duplicate_count", sa.Integer(), nullable=False),
-        sa.Column("refused_count", sa.Integer(), nullable=False),
-        sa.Column("quarantined_count", sa.Integer(), nullable=False),
-        sa.Column("root_received", sa.LargeBinary(), nullable=False),
-        sa.Column("root_accepted", sa.LargeBinary(), nullable=False),
-        sa.Column("policies", sa.String(), nullable=False),
-        sa.Column("policy_set_digest", sa.String(), nullable=False),
-        sa.Column("event_id", sa.String(), nullable=False),
-        sa.Column("keyid", sa.String(), nullable=False),
-        sa.Column("algorithm", sa.String(), nullable=False),
-        sa.Column("signature_base", sa.LargeBinary(), nullable=False),
-        sa.Column("signature", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("partner_id", "id"),
-        sa.UniqueConstraint("partner_id", "idempotency_key", name="submission_idempotency"),
-    )
-    op.create_table(
-        "nonce",
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("nonce", sa.String(), nullable=False),
-        sa.Column("signature_sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("expires_at", sa.String(27), nullable=False),
-        sa.PrimaryKeyConstraint("partner_id", "nonce"),
-    )
-    op.create_index("ix_nonce_expires_at", "nonce", ["expires_at"])
-    op.create_table(
-        "refused_record",
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("submission_id", sa.String(), nullable=False),
-        sa.Column("line", sa.Integer(), nullable=False),
-        sa.Column("pointer", sa.String(), nullable=False),
-        sa.Column("code", sa.String(), nullable=False),
-        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("en", sa.String(), nullable=False),
-        sa.Column("es", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("partner_id", "submission_id", "line"),
-    )
-    op.create_table(
-        "tombstone",
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("submission_id", sa.String(), nullable=False),
-        sa.Column("line", sa.Integer(), nullable=False),
-        sa.Column("product", sa.String(), nullable=False),
-        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("deleted_at", sa.String(27), nullable=False),
-        sa.Column("event_id", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("partner_id", "submission_id", "line"),
-    )
-
-
-def _rollups() -> None:
-    op.create_table(
-        "rollup",
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("product", sa.String(), nullable=False),
-        sa.Column("cube", sa.String(), nullable=False),
-        sa.Column("cell", sa.String(), nullable=False),
-        sa.Column("measure", sa.String(), nullable=False),
-        sa.Column("value", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("partner_id", "product", "cube", "cell", "measure"),
-    )
-    op.create_table(
-        "rollup_delta",
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("product", sa.String(), nullable=False),
-        sa.Column("submission_id", sa.String(), nullable=False),
-        sa.Column("part", sa.Integer(), nullable=False),
-        sa.Column("cube", sa.String(), nullable=False),
-        sa.Column("cell", sa.String(), nullable=False),
-        sa.Column("measure", sa.String(), nullable=False),
-        sa.Column("value", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("partner_id", "product", "submission_id", "part", "cube", "cell", "measure"),
-    )
-
-
-def _events() -> None:
-    op.create_table(
-        "event",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("at", sa.String(27), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("outcome", sa.String(), nullable=False),
-        sa.Column("request_id", sa.String(), nullable=False),
-        sa.Column("actor", sa.String(), nullable=False),
-        sa.Column("entry", sa.LargeBinary(), nullable=False),
-        sa.Column("payload", sa.LargeBinary(), nullable=False),
-        sa.Column("fields", sa.Text(), nullable=False),
-        sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.Column("personal", sa.Text(), nullable=True),
-        sa.Column("personal_key", sa.LargeBinary(), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index("event_request", "event", ["request_id"])
-    op.create_table(
-        "event_audience",
-        sa.Column("country", sa.String(), nullable=False),
-        sa.Column("event_id", sa.String(), sa.ForeignKey("event.id"), nullable=False),
-        sa.PrimaryKeyConstraint("country", "event_id"),
-    )
-    op.create_table(
-        "pending_event",
-        sa.Column("partner_id", sa.String(), nullable=False),
-        sa.Column("event_id", sa.String(), sa.ForeignKey("event.id"), nullable=False),
-        sa.PrimaryKeyConstraint("partner_id", "event_id"),
-    )
-    op.create_index("ix_pending_event_event_id", "pending_event", ["event_id"])
-
-
-def _log() -> None:
-    op.create_table(
-        "leaf",
-        sa.Column("leaf_index", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("event_id", sa.String(), sa.ForeignKey("event.id"), nullable=False),
-        sa.Column("entry", sa.LargeBinary(), nullable=False),
-        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("leaf_index"),
-        sa.UniqueConstraint("event_id"),
-    )
-    op.create_table(
-        "tile",
-        sa.Column("level", sa.Integer(), nullable=False),
-        sa.Column("tile_index", sa.BigInteger(), nullable=False),
-        sa.Column("hashes", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("level", "tile_index"),
-    )
-    op.create_table(
-        "log_head",
-        sa.Column("origin", sa.String(), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("edge", sa.LargeBinary(), nullable=False),
-        sa.Column("root", sa.LargeBinary(), nullable=False),
-        sa.Column("created_at", sa.String(27), nullable=False),
-        sa.PrimaryKeyConstraint("origin"),
-    )
-    op.create_table(
-        "checkpoint",
-        sa.Column("tree_size", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("signed", sa.Boolean(), nullable=False),
-        sa.Column("at", sa.String(27), nullable=False),
-        sa.Column("root", sa.LargeBinary(), nullable=False),
-        sa.Column("note", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("tree_size", "signed", "at"),
-    )
