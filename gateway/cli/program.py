@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, contracts, demo_command, operating, reading, submitting
+from gateway.cli import audit, contracts, operating, reading, submitting
+from gateway.cli.demo import tour
 from gateway.cli.speaker import FINDING, USAGE, Speaker, language_of, speaker_of
 from gateway.client.config import LANGUAGES
 from gateway.client.failures import ClientFailure, InputUnusable
@@ -68,7 +69,7 @@ app.command()(reading.verify)
 app.command()(reading.receipt)
 app.command()(operating.fsck)
 app.command()(operating.serve)
-app.command()(demo_command.demo)
+app.command()(tour.demo)
 app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(operating.privacy, name="privacy")
