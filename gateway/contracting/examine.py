@@ -12,21 +12,21 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import jsonschema_rs
 import orjson
 
-from gateway.contracting.contract import Contract, Text
+from gateway.contracting.contract import Contract
 from gateway.contracting.detect import forbidden_names, forbidden_values
 from gateway.contracting.load import FORBIDDEN_NAMES
-from gateway.contracting.rules import NotAsAgreed, RecordCheck, broken, named_fields
+from gateway.contracting.report import NotAsAgreed, broken_code, broken_rule
+from gateway.contracting.rules import RecordCheck, named_fields
 from gateway.contracting.schema import rule_ids
-from gateway.contracting.texts import CODE_TEXTS
 from gateway.errors import ForbiddenField, RecordCode, WrongProvider
 from gateway.identifiers import is_id
-from gateway.trip import Partner, RefusedRecord
+from gateway.trip import RefusedRecord
+from gateway.wire.merkle import leaf_hash
 
 ERRORS_PER_RECORD_MAX = 20
 _PRINTABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,39}$")
@@ -48,12 +48,12 @@ _SCHEMA_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """What a second look needs: the contract, its validator and checks, and who sent the line."""
+    """What a second look needs: the contract, its validator and checks, and the sender's id and country."""
 
     contract: Contract
     validator: jsonschema_rs.Draft202012Validator
     checks: tuple[RecordCheck, ...]
-    partner: Partner
+    sender: tuple[str, str]
 
     def examine(self, number: int, line: bytes) -> tuple[RefusedRecord, ...]:
         """Return everything that is wrong with a line, at least one thing.
@@ -62,7 +62,6 @@ class Examiner:
             ForbiddenField: when it carries what must never arrive.
             WrongProvider: when it speaks for another provider or country.
         """
-        leaf_hash = sha256(b"\x00" + line).digest()
         record_id: str | None = None
         found: list[NotAsAgreed] = []
         try:
@@ -74,17 +73,14 @@ class Examiner:
         except NotAsAgreed as problem:
             found = [problem]
         assert found, "the first look and the second disagree"
-        return tuple(
-            RefusedRecord(number, record_id, problem.pointer, problem.code, leaf_hash, problem.text.en, problem.text.es)
-            for problem in found[:ERRORS_PER_RECORD_MAX]
-        )
+        return tuple(problem.about(number, record_id, leaf_hash(line)) for problem in found[:ERRORS_PER_RECORD_MAX])
 
     def _read(self, number: int, line: bytes) -> dict[str, Any]:
         """Return the object that a line is, once nothing in it is forbidden and it has one meaning."""
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _problem("", RecordCode.NOT_UTF8) from error
+            raise broken_code("", RecordCode.NOT_UTF8) from error
         names: list[str] = []
         doubled: list[str] = []
 
@@ -100,12 +96,12 @@ class Examiner:
         try:
             record = json.loads(text, object_pairs_hook=pairs)
         except (ValueError, RecursionError) as error:
-            raise _problem("", RecordCode.NOT_CANONICAL) from error
+            raise broken_code("", RecordCode.NOT_CANONICAL) from error
         self._refuse_forbidden(number, line, record, names)
         if doubled:
-            raise _problem(_pointer(doubled[0]), RecordCode.DUPLICATE_KEY)
+            raise broken_code(_pointer(doubled[0]), RecordCode.DUPLICATE_KEY)
         if not isinstance(record, dict):
-            raise _problem("", RecordCode.TYPE)
+            raise broken_code("", RecordCode.TYPE)
         _refuse_other_spelling(line, record)
         return record
 
@@ -125,14 +121,11 @@ class Examiner:
             raise ForbiddenField(line=number, pointer=_pointer(found[0]), sealed=line)
 
     def _refuse_another(self, number: int, record: Mapping[str, Any]) -> None:
-        provider = record.get(self.contract.provider_field, self.partner.id)
-        country = record.get(self.contract.country_field, self.partner.country)
+        provider, country = self.sender
+        claimed = (record.get(self.contract.provider_field, provider), record.get(self.contract.country_field, country))
         # A value of another type is a fault of the record, not a claim to be somebody else.
-        if isinstance(provider, str) and isinstance(country, str) and (provider, country) != self._sender():
+        if claimed != self.sender and all(isinstance(claim, str) for claim in claimed):
             raise WrongProvider(line=number)
-
-    def _sender(self) -> tuple[str, str]:
-        return self.partner.id, self.partner.country
 
     def _problems(self, record: dict[str, Any]) -> Iterator[NotAsAgreed]:
         """Yield what is wrong with fields by themselves, then the rules whose fields are all right."""
@@ -148,20 +141,17 @@ class Examiner:
                 # One thing at a time: a field that has the wrong type says nothing about its form.
                 if name not in wrong:
                     wrong.add(name)
-                    yield _problem(_pointer(name), self._code_of(error))
+                    yield broken_code(_pointer(name), self._code_of(error))
+        # Fractions: JSON Schema takes 1.0 for an integer, and readers print it differently.
+        for name in (name for name, value in record.items() if type(value) is float and name not in wrong):
+            wrong.add(name)
+            yield broken_code(_pointer(name), RecordCode.TYPE)
         for rule in self.contract.rules:
-            if rule.id in broken_ids and not wrong & named_fields(rule):
-                yield broken(rule)
-        yield from self._checked(record, wrong)
-
-    def _checked(self, record: dict[str, Any], wrong: set[str]) -> Iterator[NotAsAgreed]:
+            if rule.id in broken_ids and not wrong & named_fields(rule, self.contract):
+                yield broken_rule(rule)
         for check in self.checks:
-            if check.severity == "warn" or wrong & check.fields:
-                continue
-            try:
-                check.check(record)
-            except NotAsAgreed as problem:
-                yield problem
+            if not wrong & check.fields and not check.holds(record):
+                yield check.problem
 
     def _code_of(self, error: jsonschema_rs.ValidationError) -> RecordCode:
         kind = error.kind.name
@@ -178,9 +168,9 @@ def _refuse_other_spelling(line: bytes, record: dict[str, Any]) -> None:
     try:
         canonical = orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
     except TypeError as error:
-        raise _problem("", RecordCode.NOT_CANONICAL) from error
+        raise broken_code("", RecordCode.NOT_CANONICAL) from error
     if canonical != line:
-        raise _problem("", RecordCode.NOT_CANONICAL)
+        raise broken_code("", RecordCode.NOT_CANONICAL)
 
 
 def _names_of(error: jsonschema_rs.ValidationError) -> list[str]:
@@ -189,11 +179,6 @@ def _names_of(error: jsonschema_rs.ValidationError) -> list[str]:
     if error.kind.name == "additionalProperties":
         return sorted(error.kind.as_dict()["unexpected"])
     return [str(error.instance_path[0])] if error.instance_path else [""]
-
-
-def _problem(pointer: str, code: RecordCode) -> NotAsAgreed:
-    text: Text = CODE_TEXTS[code]
-    return NotAsAgreed(pointer, code.value, text)
 
 
 def _pointer(name: str) -> str:

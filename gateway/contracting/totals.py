@@ -8,13 +8,12 @@ megabytes; a chance collision is one in 10^9 for the largest submission.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from gateway.contracting.contract import Contract, Rule
-from gateway.contracting.rules import broken
 
 _Record = Mapping[str, Any]
 
@@ -23,16 +22,15 @@ class CellsOnce:
     """The rule `unique`: the natural key of a record stands once in a submission."""
 
     def __init__(self, rule: Rule, contract: Contract) -> None:
-        self._rule = rule
+        self.rule = rule
         self._key = itemgetter(*contract.shape.natural_key)
         self._seen: set[int] = set()
 
-    def notice(self, record: _Record) -> None:
-        """Remember a record's cell; raise `NotAsAgreed` when it was there before."""
-        key = hash(self._key(record))
-        if key in self._seen:
-            raise broken(self._rule)
-        self._seen.add(key)
+    def is_new(self, record: _Record) -> bool:
+        """Remember a record's cell, and say whether it was not there before."""
+        count = len(self._seen)
+        self._seen.add(hash(self._key(record)))
+        return len(self._seen) > count
 
 
 @dataclass(slots=True)
@@ -64,11 +62,11 @@ class Totals:
         if value is not None and any(key[part[0]] == self._total for part in self._parts):
             self._totals[hash(key)] = _Total(value, record.get(self._rounding, 1), {}, {})
 
-    def compare(self, record: _Record) -> None:
-        """Hold one record against its totals; raise `NotAsAgreed` when it is above one and the rule says so."""
+    def holds(self, record: _Record) -> bool:
+        """Hold one record against its totals; say no when it is above one and the rule is about that."""
         key, value = self._names(record), record.get(self._measure)
         if value is None:
-            return
+            return True
         for number, part in enumerate(self._parts):
             if key[part[0]] == self._total:
                 continue
@@ -78,18 +76,17 @@ class Totals:
             if (total := self._totals.get(hash(tuple(above)))) is None:
                 continue
             if self.rule.kind == "total_not_below_part" and value > total.value:
-                raise broken(self.rule)
+                return False
             total.parts_sum[number] = total.parts_sum.get(number, 0) + value
             total.parts_count[number] = total.parts_count.get(number, 0) + 1
+        return True
 
     def differing(self) -> int:
         """Return how many sums of parts are away from their total by more than rounding explains."""
-        return sum(self._differences())
-
-    def _differences(self) -> Iterator[int]:
+        count = 0
         for total in self._totals.values():
             for number, parts_sum in total.parts_sum.items():
                 # Each part and the total itself may be off by half the rounding base; base 1 or 0 is exact.
                 slack = (total.parts_count[number] + 1) * total.base // 2 if total.base > 1 else 0
-                if abs(parts_sum - total.value) > slack:
-                    yield 1
+                count += abs(parts_sum - total.value) > slack
+        return count
