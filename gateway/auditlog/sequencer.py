@@ -32,7 +32,7 @@ def sequence(storage: Storage, clock: Clock) -> int:
 
 def append_pending(tx: Tx, *, at: datetime) -> int:
     """Move up to `BATCH_EVENTS_MAX` visible pending events into the tree, in the caller's transaction."""
-    head = log.head_for_update(tx)  # (1)
+    head = log.get_head(tx, for_update=True)  # (1)
     pending = log.take_pending(tx, BATCH_EVENTS_MAX)  # (2)
     if not pending:
         return 0

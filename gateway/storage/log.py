@@ -8,12 +8,11 @@ is insert and select, so that a database role can be held to just that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, tuple_, update
-from sqlalchemy import Row as SqlRow
+from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, update
 
 from gateway.errors import Fault
 from gateway.storage import tables
@@ -100,12 +99,13 @@ class EventFilter:
 
 
 _EVENT_COLUMNS = tuple(tables.event.c[name] for name in StoredEvent.__slots__)
+_LEAVES = select(*(tables.leaf.c[name] for name in Leaf.__slots__))
+_CHECKPOINTS = select(*(tables.checkpoint.c[name] for name in StoredCheckpoint.__slots__))
 
 
 def insert_event(tx: Tx, event: StoredEvent, *, audience: frozenset[str]) -> None:
     """Insert an event, who may see it, and its pending row."""
-    values = {name: getattr(event, name) for name in StoredEvent.__slots__}
-    tx.connection.execute(insert(tables.event), values)
+    tx.connection.execute(insert(tables.event), asdict(event))
     if audience:
         rows = [{"country": country, "event_id": event.id} for country in sorted(audience)]
         tx.connection.execute(insert(tables.event_audience), rows)
@@ -144,22 +144,19 @@ def create_head(tx: Tx, *, origin: str, root: bytes, at: datetime) -> None:
     tx.connection.execute(insert(tables.log_head), values)
 
 
-def get_head(tx: Tx) -> Head:
-    """Return the head.
+def get_head(tx: Tx, *, for_update: bool = False) -> Head:
+    """Return the head; `for_update` keeps every other sequencer out until the transaction ends.
 
     Raises:
         LogMissing: when no log was created.
     """
-    return _head(tx, lock=False)
-
-
-def head_for_update(tx: Tx) -> Head:
-    """Return the head and keep every other sequencer out until the transaction ends.
-
-    Raises:
-        LogMissing: when no log was created.
-    """
-    return _head(tx, lock=True)
+    head = tables.log_head.c
+    query = select(head.origin, head.size, head.edge, head.root)
+    # SQLite ignores the clause: its write transactions are one at a time anyway.
+    row = tx.connection.execute(query.with_for_update() if for_update else query).one_or_none()
+    if row is None:
+        raise LogMissing("this database has no log: run `gateway log create`")
+    return Head(*row)
 
 
 def set_head(tx: Tx, *, size: int, edge: bytes, root: bytes) -> None:
@@ -169,13 +166,7 @@ def set_head(tx: Tx, *, size: int, edge: bytes, root: bytes) -> None:
 
 def append_leaves(tx: Tx, leaves: Sequence[Leaf]) -> None:
     """Insert leaves in their places."""
-    tx.connection.execute(
-        insert(tables.leaf),
-        [
-            {"leaf_index": leaf.leaf_index, "event_id": leaf.event_id, "entry": leaf.entry, "leaf_hash": leaf.leaf_hash}
-            for leaf in leaves
-        ],
-    )
+    tx.connection.execute(insert(tables.leaf), [asdict(leaf) for leaf in leaves])
 
 
 def put_tile(tx: Tx, *, level: int, index: int, hashes: bytes) -> None:
@@ -199,21 +190,14 @@ def get_tile(tx: Tx, *, level: int, index: int) -> bytes:
 
 def leaves(tx: Tx, start: int, end: int) -> list[Leaf]:
     """Return the leaves with `start <= leaf_index < end`, in order."""
-    leaf = tables.leaf
-    rows = tx.connection.execute(
-        select(leaf.c.leaf_index, leaf.c.event_id, leaf.c.entry, leaf.c.leaf_hash)
-        .where(leaf.c.leaf_index >= start, leaf.c.leaf_index < end)
-        .order_by(leaf.c.leaf_index)
-    )
+    index = tables.leaf.c.leaf_index
+    rows = tx.connection.execute(_LEAVES.where(index >= start, index < end).order_by(index))
     return [Leaf(*row) for row in rows]
 
 
 def leaf_of_event(tx: Tx, event_id: str) -> Leaf | None:
     """Return the leaf of an event, or None while it waits for its place."""
-    leaf = tables.leaf
-    row = tx.connection.execute(
-        select(leaf.c.leaf_index, leaf.c.event_id, leaf.c.entry, leaf.c.leaf_hash).where(leaf.c.event_id == event_id)
-    ).one_or_none()
+    row = tx.connection.execute(_LEAVES.where(tables.leaf.c.event_id == event_id)).one_or_none()
     return None if row is None else Leaf(*row)
 
 
@@ -225,31 +209,23 @@ def insert_checkpoint(tx: Tx, *, tree_size: int, at: datetime, root: bytes, note
 
 def latest_checkpoint(tx: Tx) -> StoredCheckpoint | None:
     """Return the newest signed checkpoint, or None before the first."""
-    checkpoint = tables.checkpoint
-    row = tx.connection.execute(
-        select(checkpoint.c.tree_size, checkpoint.c.at, checkpoint.c.root, checkpoint.c.note)
-        .where(checkpoint.c.signed)
-        .order_by(checkpoint.c.tree_size.desc(), checkpoint.c.at.desc())
-        .limit(1)
-    ).one_or_none()
+    c = tables.checkpoint.c
+    newest = _CHECKPOINTS.where(c.signed).order_by(c.tree_size.desc(), c.at.desc()).limit(1)
+    row = tx.connection.execute(newest).one_or_none()
     return None if row is None else StoredCheckpoint(*row)
 
 
 def checkpoints(tx: Tx, *, start: int, end: int) -> list[StoredCheckpoint]:
     """Return all checkpoints, signed or not, with `start <= tree_size < end`, by size."""
-    checkpoint = tables.checkpoint
-    rows = tx.connection.execute(
-        select(checkpoint.c.tree_size, checkpoint.c.at, checkpoint.c.root, checkpoint.c.note)
-        .where(checkpoint.c.tree_size >= start, checkpoint.c.tree_size < end)
-        .order_by(checkpoint.c.tree_size, checkpoint.c.at)
-    )
-    return [StoredCheckpoint(*row) for row in rows]
+    c = tables.checkpoint.c
+    found = _CHECKPOINTS.where(c.tree_size >= start, c.tree_size < end).order_by(c.tree_size, c.at)
+    return [StoredCheckpoint(*row) for row in tx.connection.execute(found)]
 
 
 def get_event(tx: Tx, event_id: str) -> StoredEvent | None:
     """Return an event, or None when there is no such id."""
     row = tx.connection.execute(select(*_EVENT_COLUMNS).where(tables.event.c.id == event_id)).one_or_none()
-    return None if row is None else _stored(row)
+    return None if row is None else StoredEvent(*row)
 
 
 def audience_of(tx: Tx, event_id: str) -> frozenset[str]:
@@ -263,30 +239,24 @@ def list_events(
     tx: Tx, country: str, *, after: str = "", limit: int = EVENTS_PAGE_MAX, filters: EventFilter | None = None
 ) -> list[StoredEvent]:
     """Return events that a country's officers may see, oldest first: those behind `after`, else the newest ones."""
-    audience, event = tables.event_audience, tables.event
-    # The audience joins first: what another country has does not even cost a read.
-    query = (
-        select(*_EVENT_COLUMNS)
-        .join(audience, audience.c.event_id == event.c.id)
-        .where(audience.c.country == country, *_conditions(filters or EventFilter()))
-        .limit(min(limit, EVENTS_PAGE_MAX))
-    )
-    if after:
-        query = query.where(audience.c.event_id > after).order_by(audience.c.event_id)
-        return [_stored(row) for row in tx.connection.execute(query)]
-    newest = [_stored(row) for row in tx.connection.execute(query.order_by(audience.c.event_id.desc()))]
-    return newest[::-1]
+    event_id = tables.event_audience.c.event_id
+    page = _visible_to(country).where(*_conditions(filters or EventFilter())).limit(min(limit, EVENTS_PAGE_MAX))
+    page = page.where(event_id > after).order_by(event_id) if after else page.order_by(event_id.desc())
+    found = [StoredEvent(*row) for row in tx.connection.execute(page)]
+    return found if after else found[::-1]
 
 
 def get_visible_event(tx: Tx, country: str, event_id: str) -> StoredEvent | None:
     """Return an event when that country's officers may see it, else None, as if there were none."""
+    row = tx.connection.execute(_visible_to(country).where(tables.event.c.id == event_id)).one_or_none()
+    return None if row is None else StoredEvent(*row)
+
+
+def _visible_to(country: str) -> Select[*tuple[Any, ...]]:
     audience, event = tables.event_audience, tables.event
-    row = tx.connection.execute(
-        select(*_EVENT_COLUMNS)
-        .join(audience, audience.c.event_id == event.c.id)
-        .where(audience.c.country == country, audience.c.event_id == event_id)
-    ).one_or_none()
-    return None if row is None else _stored(row)
+    # The audience joins first: what another country has does not even cost a read.
+    visible = select(*_EVENT_COLUMNS).join(audience, audience.c.event_id == event.c.id)
+    return visible.where(audience.c.country == country)
 
 
 def _conditions(filters: EventFilter) -> list[ColumnElement[bool]]:
@@ -300,17 +270,3 @@ def _conditions(filters: EventFilter) -> list[ColumnElement[bool]]:
     if filters.until is not None:
         conditions.append(event.at < filters.until)
     return conditions
-
-
-def _stored(row: SqlRow[*tuple[Any, ...]]) -> StoredEvent:
-    return StoredEvent(*row)
-
-
-def _head(tx: Tx, *, lock: bool) -> Head:
-    head = tables.log_head
-    query = select(head.c.origin, head.c.size, head.c.edge, head.c.root)
-    # SQLite ignores the clause: its write transactions are one at a time anyway.
-    row = tx.connection.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
-        raise LogMissing("this database has no log: run `gateway log create`")
-    return Head(*row)

@@ -6,11 +6,11 @@ It stores and finds. Who may enrol or suspend, and which event that leaves, is d
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 
 from gateway.storage.engine import Tx
 from gateway.storage.tables import approval, certificate_pin, lifecycle, officer, partner, partner_key
@@ -79,7 +79,7 @@ class LifecycleEntry:
 
 def add_partner(tx: Tx, entry: PartnerEntry) -> None:
     """Insert a partner."""
-    tx.connection.execute(insert(partner).values(asdict(entry) | {"roles": _roles_text(entry.roles)}))
+    _add(tx, partner, entry)
 
 
 def get_partner(tx: Tx, partner_id: str) -> PartnerEntry:
@@ -88,16 +88,13 @@ def get_partner(tx: Tx, partner_id: str) -> PartnerEntry:
     Raises:
         LookupError: when there is none of that id.
     """
-    row = tx.connection.execute(select(partner).where(partner.c.id == partner_id)).mappings().first()
-    if row is None:
-        raise LookupError(partner_id)
-    return PartnerEntry(**{**row, "roles": _roles(row["roles"])})
+    return PartnerEntry(**_get(tx, partner, id=partner_id))
 
 
 def partners(tx: Tx) -> list[PartnerEntry]:
     """Return every partner, by id."""
     rows = tx.connection.execute(select(partner).order_by(partner.c.id)).mappings()
-    return [PartnerEntry(**{**row, "roles": _roles(row["roles"])}) for row in rows]
+    return [PartnerEntry(**row) for row in rows]
 
 
 def set_partner_status(tx: Tx, partner_id: str, status: str) -> None:
@@ -106,9 +103,7 @@ def set_partner_status(tx: Tx, partner_id: str, status: str) -> None:
     Raises:
         LookupError: when there is none of that id.
     """
-    result = tx.connection.execute(update(partner).where(partner.c.id == partner_id).values(status=status))
-    if result.rowcount != 1:
-        raise LookupError(partner_id)
+    _set_status(tx, partner, status, id=partner_id)
 
 
 def add_signing_key(tx: Tx, partner_id: str, key: SigningKey) -> None:
@@ -124,20 +119,9 @@ def signing_keys(tx: Tx, partner_id: str) -> tuple[SigningKey, ...]:
     return tuple(SigningKey(**row) for row in rows)
 
 
-def end_signing_key(tx: Tx, partner_id: str, keyid: str, *, at: datetime) -> None:
-    """Let a signing key end at an instant.
-
-    Raises:
-        LookupError: when the partner has no such key.
-    """
-    where = (partner_key.c.partner_id == partner_id) & (partner_key.c.keyid == keyid)
-    if tx.connection.execute(update(partner_key).where(where).values(not_after=at)).rowcount != 1:
-        raise LookupError(keyid)
-
-
 def add_officer(tx: Tx, entry: OfficerEntry) -> None:
     """Insert an officer."""
-    tx.connection.execute(insert(officer).values(asdict(entry) | {"roles": _roles_text(entry.roles)}))
+    _add(tx, officer, entry)
 
 
 def get_officer(tx: Tx, officer_id: str) -> OfficerEntry:
@@ -146,32 +130,19 @@ def get_officer(tx: Tx, officer_id: str) -> OfficerEntry:
     Raises:
         LookupError: when there is none of that id.
     """
-    row = tx.connection.execute(select(officer).where(officer.c.id == officer_id)).mappings().first()
-    if row is None:
-        raise LookupError(officer_id)
-    return OfficerEntry(**{**row, "roles": _roles(row["roles"])})
+    return OfficerEntry(**_get(tx, officer, id=officer_id))
 
 
 def officers(tx: Tx) -> list[OfficerEntry]:
     """Return every officer, by id."""
     rows = tx.connection.execute(select(officer).order_by(officer.c.id)).mappings()
-    return [OfficerEntry(**{**row, "roles": _roles(row["roles"])}) for row in rows]
-
-
-def set_officer_status(tx: Tx, officer_id: str, status: str) -> None:
-    """Change an officer's status.
-
-    Raises:
-        LookupError: when there is none of that id.
-    """
-    if tx.connection.execute(update(officer).where(officer.c.id == officer_id).values(status=status)).rowcount != 1:
-        raise LookupError(officer_id)
+    return [OfficerEntry(**row) for row in rows]
 
 
 def add_pin(tx: Tx, pin: Pin) -> None:
     """Insert a pin, for a partner or for an officer."""
     assert (pin.partner_id is None) != (pin.officer_id is None)
-    tx.connection.execute(insert(certificate_pin).values(asdict(pin)))
+    _add(tx, certificate_pin, pin)
 
 
 def find_pin(tx: Tx, sha256: bytes) -> Pin | None:
@@ -180,26 +151,18 @@ def find_pin(tx: Tx, sha256: bytes) -> Pin | None:
     return None if row is None else Pin(**row)
 
 
-def pins(tx: Tx) -> list[Pin]:
-    """Return every pin, the first to end first."""
-    statement = select(certificate_pin).order_by(certificate_pin.c.not_after, certificate_pin.c.sha256)
-    return [Pin(**row) for row in tx.connection.execute(statement).mappings()]
-
-
 def set_pin_status(tx: Tx, sha256: bytes, status: str) -> None:
     """Change a pin's status.
 
     Raises:
         LookupError: when the certificate is not pinned.
     """
-    statement = update(certificate_pin).where(certificate_pin.c.sha256 == sha256).values(status=status)
-    if tx.connection.execute(statement).rowcount != 1:
-        raise LookupError(sha256.hex())
+    _set_status(tx, certificate_pin, status, sha256=sha256)
 
 
 def add_approval(tx: Tx, entry: Approval) -> None:
     """Insert an approval; the key refuses a second one by the same officer for the same digest."""
-    tx.connection.execute(insert(approval).values(asdict(entry)))
+    _add(tx, approval, entry)
 
 
 def approvals(tx: Tx, subject_kind: str) -> list[Approval]:
@@ -211,7 +174,7 @@ def approvals(tx: Tx, subject_kind: str) -> list[Approval]:
 
 def add_lifecycle(tx: Tx, entry: LifecycleEntry) -> None:
     """Insert a step in the life of a contract version."""
-    tx.connection.execute(insert(lifecycle).values(asdict(entry)))
+    _add(tx, lifecycle, entry)
 
 
 def lifecycle_entries(tx: Tx) -> list[LifecycleEntry]:
@@ -221,9 +184,17 @@ def lifecycle_entries(tx: Tx) -> list[LifecycleEntry]:
     return [LifecycleEntry(**row) for row in rows]
 
 
-def _roles_text(roles: frozenset[str]) -> str:
-    return json.dumps(sorted(roles))
+def _add(tx: Tx, table: Table, entry: PartnerEntry | OfficerEntry | Pin | Approval | LifecycleEntry) -> None:
+    tx.connection.execute(insert(table).values(asdict(entry)))
 
 
-def _roles(text: str) -> frozenset[str]:
-    return frozenset(json.loads(text))
+def _get(tx: Tx, table: Table, **key: str) -> dict[str, Any]:
+    row = tx.connection.execute(select(table).filter_by(**key)).mappings().first()
+    if row is None:
+        raise LookupError(key)
+    return dict(row)
+
+
+def _set_status(tx: Tx, table: Table, status: str, **key: str | bytes) -> None:
+    if tx.connection.execute(update(table).filter_by(**key).values(status=status)).rowcount != 1:
+        raise LookupError(key)

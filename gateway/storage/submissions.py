@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -119,8 +118,7 @@ def insert_submission(  # noqa: PLR0913 - each is one fact that only the transac
         signature_base=envelope.signature_base,
         signature=envelope.signature,
     )
-    values = asdict(stored) | {"policies": json.dumps(stored.policies)}
-    statement = _insert(tx, submission).values(values).on_conflict_do_nothing().returning(submission.c.id)
+    statement = _insert(tx, submission).values(asdict(stored)).on_conflict_do_nothing().returning(submission.c.id)
     if tx.connection.execute(statement).first() is None:
         # The same key was accepted while this transaction ran: run again, and find it as a repeat.
         raise WriteConflict
@@ -147,7 +145,7 @@ def list_submissions(tx: Tx, partner_id: str, *, after: str = "", limit: int = 1
     """Return a page of a partner's submissions, oldest first, from behind the id `after`."""
     c = submission.c
     statement = _submissions().where(c.partner_id == partner_id, c.id > after).order_by(c.id)
-    return [_stored(row) for row in tx.connection.execute(statement.limit(min(limit, PAGE_MAX)))]
+    return [StoredSubmission(*row) for row in tx.connection.execute(statement.limit(min(limit, PAGE_MAX)))]
 
 
 def refused_of(
@@ -175,9 +173,4 @@ def _submissions() -> Select[*tuple[Any, ...]]:
 
 def _one(tx: Tx, statement: Select[*tuple[Any, ...]]) -> StoredSubmission | None:
     row = tx.connection.execute(statement).first()
-    return None if row is None else _stored(row)
-
-
-def _stored(row: Sequence[Any]) -> StoredSubmission:
-    values = dict(zip(StoredSubmission.__slots__, row, strict=True))
-    return StoredSubmission(**values | {"policies": tuple(json.loads(values["policies"]))})
+    return None if row is None else StoredSubmission(*row)

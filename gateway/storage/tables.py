@@ -9,6 +9,7 @@ products are generated from their contracts, see `products.py`.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import cast
@@ -37,6 +38,36 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
 
 
+class Texts(TypeDecorator[tuple[str, ...]]):
+    """Some texts, stored as a JSON list."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else json.dumps(list(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
+        del dialect
+        return None if value is None else tuple(json.loads(value))
+
+
+class TextSet(TypeDecorator[frozenset[str]]):
+    """Some texts in no order, stored as a sorted JSON list."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else json.dumps(sorted(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str] | None:
+        del dialect
+        return None if value is None else frozenset(json.loads(value))
+
+
 class Stored(SQLModel):
     """What all tables share: their names in SQL are those of their classes, `PartnerKeyTable` is `partner_key`."""
 
@@ -47,13 +78,13 @@ class Stored(SQLModel):
 
 
 class PartnerTable(Stored, table=True):
-    """A government body; `roles` is a JSON list."""
+    """A government body."""
 
     id: str = Field(primary_key=True)
     country: str
     name: str
     status: str
-    roles: str
+    roles: frozenset[str] = Field(sa_type=TextSet)
     since: datetime = Field(sa_type=Instant)
 
 
@@ -69,12 +100,12 @@ class PartnerKeyTable(Stored, table=True):
 
 
 class OfficerTable(Stored, table=True):
-    """A person of a government; `roles` is a JSON list."""
+    """A person of a government."""
 
     id: str = Field(primary_key=True)
     country: str
     name: str
-    roles: str
+    roles: frozenset[str] = Field(sa_type=TextSet)
     status: str
     approval_keyid: str
     approval_public: bytes
@@ -136,7 +167,7 @@ class SubmissionTable(Stored, table=True):
     quarantined_count: int
     root_received: bytes
     root_accepted: bytes
-    policies: str
+    policies: tuple[str, ...] = Field(sa_type=Texts)
     policy_set_digest: str
     event_id: str
     keyid: str

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The registry as the first gate sees it; this file is about looking up pins for every request.
+
+Nothing is kept between requests: a suspension or a withdrawn pin holds from the next request on, on every replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from gateway.identity.identify import PinnedOfficer, PinnedPartner
+from gateway.storage import registry
+from gateway.storage.engine import Tx
+
+T = TypeVar("T")
+
+
+class _Read(Protocol):
+    def __call__(self, work: Callable[[Tx], T], /) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryDirectory:
+    """The pins, partners and officers of the database; a `PinDirectory`. `read` is `Storage.read`."""
+
+    read: _Read
+
+    @classmethod
+    def within(cls, tx: Tx) -> RegistryDirectory:
+        """Return the directory as an open transaction sees it."""
+
+        def read(work: Callable[[Tx], T], /) -> T:
+            return work(tx)
+
+        return cls(read)
+
+    def pinned_partner(self, sha256: bytes) -> PinnedPartner | None:
+        """Return the partner behind a pin, or None when the certificate is not pinned for a partner."""
+        return self.read(lambda tx: _pinned_partner(tx, sha256))
+
+    def pinned_officer(self, sha256: bytes) -> PinnedOfficer | None:
+        """Return the officer behind a pin, or None when the certificate is not pinned for an officer."""
+        return self.read(lambda tx: _pinned_officer(tx, sha256))
+
+
+def _pinned_partner(tx: Tx, sha256: bytes) -> PinnedPartner | None:
+    pin = registry.find_pin(tx, sha256)
+    if pin is None or pin.partner_id is None:
+        return None
+    entry = registry.get_partner(tx, pin.partner_id)
+    keys = registry.signing_keys(tx, entry.id)
+    return PinnedPartner(pin.status, entry.id, entry.country, entry.status, entry.roles, keys)
+
+
+def _pinned_officer(tx: Tx, sha256: bytes) -> PinnedOfficer | None:
+    pin = registry.find_pin(tx, sha256)
+    if pin is None or pin.officer_id is None:
+        return None
+    entry = registry.get_officer(tx, pin.officer_id)
+    return PinnedOfficer(pin.status, entry.id, entry.country, entry.status, entry.roles)
