@@ -29,12 +29,12 @@ from gateway.errors import Reason, Refusal
 from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.retention import delete_expired
-from gateway.onboarding.directory import RegistryDirectory
 from gateway.onboarding.in_force import load_in_force
 from gateway.operational_log import configure_log
 from gateway.policy.decide import DecisionPoint
 from gateway.settings import Settings
 from gateway.signing.envelope import BodyLimits
+from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
 from gateway.storage.rollups import fold
@@ -86,7 +86,7 @@ def compose(settings: Settings) -> Gateway:
     intake = IntakeDesk(
         clock=clock,
         storage=storage,
-        directory=RegistryDirectory(storage),
+        directory=RegistryDirectory(storage.read),
         anchors=load_anchors(settings.anchors, settings.revocation_lists),
         contracts=in_force.contracts,
         policy=DecisionPoint(in_force.policies),

@@ -164,6 +164,10 @@ class ContractSet:
             raise ContractRetired(product=product, version=version)
         return contract
 
+    def knows(self, product: str, version: str) -> bool:
+        """Say whether there is such a contract, in whatever state."""
+        return any((contract.ref.product, contract.ref.version) == (product, version) for contract in self.contracts)
+
     def with_states(self, states: Mapping[tuple[str, str], str]) -> ContractSet:
         """Return the same contracts under the lifecycle states that deployment knows."""
         return ContractSet(self.contracts, MappingProxyType(dict(states)))

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.x509 import verification
@@ -26,18 +27,6 @@ PROVEN_CHAINS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class PinnedPartner:
-    """What the registry says about the partner behind a pinned certificate."""
-
-    pin_status: str
-    id: str
-    country: str
-    status: str
-    roles: frozenset[str]
-    signing_keys: tuple[SigningKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PinnedOfficer:
     """What the registry says about the officer behind a pinned certificate."""
 
@@ -46,6 +35,16 @@ class PinnedOfficer:
     country: str
     status: str
     roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedPartner(PinnedOfficer):
+    """What it says about a partner, who has signing keys as well."""
+
+    signing_keys: tuple[SigningKey, ...]
+
+
+_Pinned = TypeVar("_Pinned", bound=PinnedOfficer)
 
 
 class PinDirectory(Protocol):
@@ -61,44 +60,40 @@ def identify_partner(
 ) -> Partner:
     """Return the partner whose pinned certificate this is.
 
-    Steps: (1) the certificate holds, (2) it is pinned, (3) for a partner of the country that issued it,
-    (4) who is active.
-
     Raises:
         CertificateRefused: when the certificate does not hold, or not for the partner's country.
         UnknownPartner: when it is not pinned, or its pin was withdrawn.
         PartnerSuspended: when the partner is not active.
     """
-    country = _hold(peer, anchors, at=at)  # (1)
-    pinned = directory.pinned_partner(peer.sha256)  # (2)
-    if pinned is None or pinned.pin_status != ACTIVE:
-        raise UnknownPartner
-    if pinned.country != country:  # (3)
-        raise CertificateUntrusted
-    if pinned.status != ACTIVE:  # (4)
-        raise PartnerSuspended(partner=pinned.id, status=pinned.status)
+    pinned = _admitted(peer, directory.pinned_partner, anchors, at=at)
     return Partner(pinned.id, pinned.country, pinned.status, pinned.roles, pinned.signing_keys)
 
 
 def identify_officer(
     peer: PeerCertificate, directory: PinDirectory, anchors: CountryAnchors, *, at: datetime
 ) -> Officer:
-    """Return the officer whose pinned certificate this is; the steps are those of a partner.
+    """Return the officer whose pinned certificate this is; it is refused as a partner's is."""
+    pinned = _admitted(peer, directory.pinned_officer, anchors, at=at)
+    return Officer(pinned.id, pinned.country, pinned.roles)
 
-    Raises:
-        CertificateRefused: when the certificate does not hold, or not for the officer's country.
-        UnknownPartner: when it is not pinned for an officer, or its pin was withdrawn.
-        PartnerSuspended: when the officer is not active.
+
+def _admitted(
+    peer: PeerCertificate, look_up: Callable[[bytes], _Pinned | None], anchors: CountryAnchors, *, at: datetime
+) -> _Pinned:
+    """Return who is behind a certificate.
+
+    Steps: (1) the certificate holds, (2) it is pinned, (3) for somebody of the country that issued it,
+    (4) who is active.
     """
-    country = _hold(peer, anchors, at=at)
-    pinned = directory.pinned_officer(peer.sha256)
+    country = _hold(peer, anchors, at=at)  # (1)
+    pinned = look_up(peer.sha256)  # (2)
     if pinned is None or pinned.pin_status != ACTIVE:
         raise UnknownPartner
-    if pinned.country != country:
+    if pinned.country != country:  # (3)
         raise CertificateUntrusted
-    if pinned.status != ACTIVE:
+    if pinned.status != ACTIVE:  # (4)
         raise PartnerSuspended(partner=pinned.id, status=pinned.status)
-    return Officer(pinned.id, pinned.country, pinned.roles)
+    return pinned
 
 
 def _hold(peer: PeerCertificate, anchors: CountryAnchors, *, at: datetime) -> str:

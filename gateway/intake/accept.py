@@ -36,4 +36,4 @@ def accept(desk: IntakeDesk, request: SignedRequest, *, product: str, version: s
         submission = seen.submission = judge(envelope, contract, at=now, sandbox=desk.sandbox)  # (4)
         permit = desk.policy.decide(push(submission, SUBMIT))  # (5)
         # Durable from here: nonce, idempotency key, records, rollups and audit event stand or fall together.
-        return desk.storage.write(lambda tx: keep(tx, request, submission, permit, at=desk.clock.now()))  # (6)
+        return desk.storage.write(lambda tx: keep(tx, desk, request, submission, permit))  # (6)

@@ -11,10 +11,12 @@ from gateway.auditlog.events import record_event
 from gateway.contracting.report import REFUSED_INLINE_MAX, violated
 from gateway.errors import IdempotencyConflict, Replayed
 from gateway.identifiers import new_id
+from gateway.identity.identify import identify_partner
 from gateway.intake.answer import answer_of
-from gateway.intake.desk import Accepted
+from gateway.intake.desk import Accepted, IntakeDesk
 from gateway.signing.head import SIGNATURE_AGE_SECONDS_MAX
 from gateway.storage import submissions
+from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Tx
 from gateway.storage.records import keep_records
 from gateway.trip import Permit, RecordChunk, RefusedRecord, SignedRequest, ValidSubmission, VerifiedEnvelope
@@ -47,16 +49,18 @@ def earlier_acceptance(tx: Tx, envelope: VerifiedEnvelope) -> Accepted | None:
     return Accepted(earlier.id, earlier.event_id, answer_of(earlier, refused), replay=True)
 
 
-def keep(tx: Tx, request: SignedRequest, submission: ValidSubmission, permit: Permit, *, at: datetime) -> Accepted:
-    """Write a permitted submission whole: (1) repeat or new, (2) nonce, (3) records, (4) event, (5) the submission.
+def keep(tx: Tx, desk: IntakeDesk, request: SignedRequest, submission: ValidSubmission, permit: Permit) -> Accepted:
+    """Write a permitted submission whole.
+
+    (1) repeat or new, (2) nonce, (3) records, (4) still the partner who may, (5) event, (6) the submission.
 
     A crash before the commit leaves nothing; after it the event waits in the log's queue and start-up goes on from
     there, so that what was answered is never lost and what was not answered is found by its idempotency key.
 
     Raises:
-        IdempotencyConflict, Replayed, ContractViolated: and then nothing is kept.
+        Refusal: for a repeat that differs, for records, or for a partner stopped meanwhile; nothing is kept.
     """
-    envelope = submission.envelope
+    envelope, at = submission.envelope, desk.clock.now()
     if earlier := earlier_acceptance(tx, envelope):  # (1) another request may have won since the first look
         return earlier
     try:
@@ -68,8 +72,10 @@ def keep(tx: Tx, request: SignedRequest, submission: ValidSubmission, permit: Pe
         raise
     submission_id = new_id(at)
     outcome = _keep_records(tx, submission, submission_id, at=at)  # (3)
+    # A body may take minutes to arrive: who was suspended or revoked since its head counts as stopped.
+    identify_partner(request.peer, RegistryDirectory.within(tx), desk.anchors, at=desk.clock.now())  # (4)
     event = _event(request, submission, permit, submission_id, outcome)
-    event_id = record_event(  # (4)
+    event_id = record_event(  # (5)
         tx,
         event,
         at=at,
@@ -78,7 +84,7 @@ def keep(tx: Tx, request: SignedRequest, submission: ValidSubmission, permit: Pe
         actor=envelope.partner.id,
         request_id=envelope.request_id,
     )
-    stored = submissions.insert_submission(  # (5)
+    stored = submissions.insert_submission(  # (6)
         tx,
         submission,
         permit,

@@ -18,6 +18,9 @@ from gateway.trip import Partner, SignedRequest, ValidSubmission, VerifiedEnvelo
 from gateway.wire.digests import b64, sha256
 
 
+UNKNOWN_PATH = "/v1/submissions/{product}/{version}"
+
+
 @dataclass(slots=True)
 class Seen:
     """How far a request came: what is proven of it when a gate says no."""
@@ -55,15 +58,19 @@ def _record(tx: Tx, *, desk: IntakeDesk, request: SignedRequest, seen: Seen, ref
         # Spent already, it is as dead as it can be, and this refusal has another reason.
         with suppress(Replayed):
             spend_nonce(tx, envelope)
+    # Of a caller who proved nothing, only what the gate itself found out is told.
+    partner_id = partner.id if partner else str(refusal.facts.get("partner", NO_PARTNER))
     country = partner.country if partner else refusal.facts.get("country")
+    # A contract that nobody signed is a stranger's free text, which has no place in a log that forgets nothing.
+    known = desk.contracts.knows(seen.product, seen.version)
     return record_event(
         tx,
         SubmissionRefused(
-            path=request.path,
+            path=request.path if known else UNKNOWN_PATH,
             source=request.peer.sha256.hex(),
             reason=refusal.reason.value,
-            product=seen.product,
-            version=seen.version,
+            product=seen.product if known else None,
+            version=seen.version if known else None,
             content_digest=b64(envelope.content_digest) if envelope else None,
             signature_base_digest=b64(sha256(envelope.signature_base)) if envelope else None,
             signature=b64(envelope.signature) if envelope else None,
@@ -77,9 +84,9 @@ def _record(tx: Tx, *, desk: IntakeDesk, request: SignedRequest, seen: Seen, ref
             line_hmac=refusal.sealed,
         ),
         at=desk.clock.now(),
-        partner_id=partner.id if partner else NO_PARTNER,
+        partner_id=partner_id,
         audience=frozenset({str(country)}) if country else frozenset(),
-        actor=partner.id if partner else NO_PARTNER,
+        actor=partner_id,
         request_id=request.request_id,
     )
 

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.auditlog.create import create_log
 from gateway.onboarding import enrol
-from gateway.onboarding.directory import RegistryDirectory
 from gateway.onboarding.in_force import contract_states
 from gateway.onboarding.pki import Issued, Validity, create_authority, issue_client
 from gateway.storage import log, registry
+from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage
 from gateway.storage.registry import LifecycleEntry, OfficerEntry, PartnerEntry
 
@@ -40,7 +40,7 @@ def kinds(storage: Storage) -> list[str]:
 
 def test_suspension_and_resumption_hold_with_the_next_look(storage: Storage, certificate: Issued) -> None:
     """The directory keeps nothing, so that the kill switch works on every replica at once."""
-    sha256, directory = certificate.certificate.fingerprint(SHA256()), RegistryDirectory(storage)
+    sha256, directory = certificate.certificate.fingerprint(SHA256()), RegistryDirectory(storage.read)
 
     storage.write(lambda tx: enrol.suspend_partner(tx, PARTNER.id, at=THEN, actor="MEX.OFFICER.DPO"))
     suspended = directory.pinned_partner(sha256)
@@ -67,7 +67,7 @@ def test_a_withdrawn_pin_holds_with_the_next_look(storage: Storage, certificate:
 
     storage.write(lambda tx: enrol.withdraw_pin(tx, PARTNER, sha256, at=NOW))
 
-    pinned = RegistryDirectory(storage).pinned_partner(sha256)
+    pinned = RegistryDirectory(storage.read).pinned_partner(sha256)
     assert pinned is not None
     assert pinned.pin_status == "revoked"
 
@@ -75,7 +75,7 @@ def test_a_withdrawn_pin_holds_with_the_next_look(storage: Storage, certificate:
 def test_a_partners_pin_is_not_an_officers(storage: Storage, certificate: Issued) -> None:
     sha256 = certificate.certificate.fingerprint(SHA256())
 
-    assert RegistryDirectory(storage).pinned_officer(sha256) is None
+    assert RegistryDirectory(storage.read).pinned_officer(sha256) is None
 
 
 def test_an_act_that_fails_leaves_neither_row_nor_event(storage: Storage, certificate: Issued) -> None:

@@ -30,12 +30,12 @@ from gateway.errors import (
 )
 from gateway.identity.anchors import load_anchors
 from gateway.identity.identify import identify_officer, identify_partner
-from gateway.onboarding.directory import RegistryDirectory
 from gateway.onboarding.in_force import load_in_force
 from gateway.onboarding.sandbox import create_sandbox
 from gateway.onboarding.sandbox_files import SandboxFiles
 from gateway.settings import load_settings
 from gateway.storage import log
+from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage, open_storage
 from gateway.trip import PeerCertificate
 from gateway.wire.keys import FileSigner, public_of_jwk
@@ -134,7 +134,7 @@ def test_others_pin_the_gateways_own_keys(sandbox: SandboxFiles) -> None:
 def test_every_party_is_identified_by_its_certificate(sandbox: SandboxFiles, opened: Storage) -> None:
     settings = load_settings(sandbox.settings)
     anchors = load_anchors(settings.anchors, settings.revocation_lists)
-    directory = RegistryDirectory(opened)
+    directory = RegistryDirectory(opened.read)
     active = [party for party in sandbox.partners.values() if party.active]
 
     for party in active:
@@ -165,7 +165,7 @@ def test_each_specimen_is_refused_for_its_own_reason(
     peer = peer_of(sandbox.specimens[name].tls_cert)
 
     with pytest.raises(refusal):
-        identify_partner(peer, RegistryDirectory(opened), anchors, at=NOW)
+        identify_partner(peer, RegistryDirectory(opened.read), anchors, at=NOW)
 
 
 def test_its_suspended_partner_is_refused(sandbox: SandboxFiles, opened: Storage) -> None:
@@ -173,7 +173,8 @@ def test_its_suspended_partner_is_refused(sandbox: SandboxFiles, opened: Storage
     anchors = load_anchors(settings.anchors, settings.revocation_lists)
 
     with pytest.raises(PartnerSuspended):
-        identify_partner(peer_of(sandbox.partners["MEX.SPECIMEN"].tls_cert), RegistryDirectory(opened), anchors, at=NOW)
+        specimen = peer_of(sandbox.partners["MEX.SPECIMEN"].tls_cert)
+        identify_partner(specimen, RegistryDirectory(opened.read), anchors, at=NOW)
 
 
 def test_everything_is_in_force_because_every_party_signed_it(sandbox: SandboxFiles, opened: Storage) -> None:
