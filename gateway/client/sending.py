@@ -13,10 +13,10 @@ import zstandard
 
 from gateway.client.failures import BodyTooLarge
 from gateway.wire.digests import b64url, format_content_digest, sha256
+from gateway.wire.fields import format_records
 from gateway.wire.http_signature import request_covered, sign_request
 from gateway.wire.keys import Signer
 from gateway.wire.merkle import RunningRoot, leaf_hash
-from gateway.wire.records_header import format_records
 
 NDJSON: Final = "application/x-ndjson"
 NIL: Final = "application/vnd.gateway.nil+json"

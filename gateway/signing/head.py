@@ -30,6 +30,7 @@ from gateway.errors import (
 )
 from gateway.trip import ClaimedRecords, Partner, SignedRequest, SigningKey
 from gateway.wire.digests import parse_content_digest
+from gateway.wire.fields import parse_records
 from gateway.wire.http_message import RequestHead, SignatureFlaw, SignatureRefused
 from gateway.wire.http_signature import (
     REQUEST_COVERED,
@@ -40,7 +41,6 @@ from gateway.wire.http_signature import (
     signature_base,
 )
 from gateway.wire.keys import InvalidSignature, verify_bytes
-from gateway.wire.records_header import parse_records
 
 MEDIA_TYPES: Final = ("application/x-ndjson", "application/vnd.gateway.nil+json")
 ENCODINGS: Final = ("zstd", "gzip", "identity")

@@ -31,11 +31,7 @@ def format_checkpoint(origin: str, tree_size: int, root: bytes) -> str:
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """Read the text of a checkpoint.
-
-    Raises:
-        ValueError: when it is malformed or says more than the three lines.
-    """
+    """Read the text of a checkpoint; ValueError when it is malformed or says more than the three lines."""
     lines = text.split("\n")
     if len(lines) != _LINES or lines[-1] or not lines[0]:
         raise ValueError("a checkpoint has three lines")

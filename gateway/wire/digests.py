@@ -7,7 +7,7 @@ import base64
 import hashlib
 from typing import Final
 
-from gateway.wire.structured import parse_dictionary, serialize_bytes
+from gateway.wire.fields import parse_dictionary, serialize_bytes
 
 SHA256_BYTES: Final = 32
 _DIGEST_BYTES: Final = {"sha-256": 32, "sha-512": 64}

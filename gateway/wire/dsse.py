@@ -28,24 +28,9 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 def sign_envelope(payload_type: str, payload: bytes, signers: Sequence[Signer]) -> dict[str, Any]:
     """Return a payload in an envelope signed by each of the signers."""
-    envelope = {"payloadType": payload_type, "payload": b64(payload), "signatures": []}
-    for signer in signers:
-        envelope = add_signature(envelope, signer)
-    return envelope
-
-
-def add_signature(envelope: Mapping[str, Any], signer: Signer) -> dict[str, Any]:
-    """Return an envelope with one more signature; nothing is said of those that stand there.
-
-    Raises:
-        EnvelopeInvalid: when it is malformed, or this key has signed it before.
-    """
-    payload_type, payload, signatures = _take_apart(envelope)
-    if any(keyid == signer.keyid for keyid, _ in signatures):
-        raise EnvelopeInvalid("signed by this key before")
-    signature = signer.sign(pre_authentication_encoding(payload_type, payload))
-    added = {"keyid": signer.keyid, "sig": b64(signature)}
-    return {**envelope, "signatures": [*envelope["signatures"], added]}
+    signed = pre_authentication_encoding(payload_type, payload)
+    signatures = [{"keyid": signer.keyid, "sig": b64(signer.sign(signed))} for signer in signers]
+    return {"payloadType": payload_type, "payload": b64(payload), "signatures": signatures}
 
 
 def verify_envelope(
@@ -56,14 +41,14 @@ def verify_envelope(
     Raises:
         EnvelopeInvalid: when it is malformed or of another type, none signed it, or a known key's signature fails.
     """
-    kind, payload, signatures = _take_apart(envelope)
-    if kind != payload_type:
-        raise EnvelopeInvalid("envelope of another type")
-    signed = pre_authentication_encoding(kind, payload)
+    try:
+        payload, signatures = _take_apart(envelope, payload_type)
+    except (KeyError, TypeError, ValueError) as error:
+        raise EnvelopeInvalid("malformed envelope, or of another type") from error
+    signed = pre_authentication_encoding(payload_type, payload)
     verified: set[str] = set()
     for keyid, signature in signatures:
-        key = keys.get(keyid)
-        if key is None:
+        if (key := keys.get(keyid)) is None:
             continue
         try:
             verify_bytes(key.algorithm, key.der, signature, signed)
@@ -75,21 +60,10 @@ def verify_envelope(
     return payload, frozenset(verified)
 
 
-def _take_apart(envelope: Mapping[str, Any]) -> tuple[str, bytes, list[tuple[str, bytes]]]:
-    try:
-        signatures = envelope["signatures"]
-        if not isinstance(signatures, list) or len(signatures) > SIGNATURES_MAX:
-            raise EnvelopeInvalid("signatures are not a list, or too many")
-        return (
-            _text(envelope["payloadType"]),
-            unb64(_text(envelope["payload"])),
-            [(_text(one["keyid"]), unb64(_text(one["sig"]))) for one in signatures],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise EnvelopeInvalid("malformed envelope") from error
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise EnvelopeInvalid("not a text")
-    return value
+def _take_apart(envelope: Mapping[str, Any], payload_type: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    match envelope:
+        case {"payloadType": kind, "payload": str(payload), "signatures": [*signatures]} if kind == payload_type:
+            if len(signatures) > SIGNATURES_MAX:
+                raise ValueError("too many signatures")
+            return unb64(payload), [(str(one["keyid"]), unb64(one["sig"])) for one in signatures]
+    raise ValueError("another form or type")

@@ -78,7 +78,7 @@ def build_event(
 
 def format_entry(event_id: str, at: datetime, payload: bytes) -> bytes:
     """Return the exact bytes of a leaf."""
-    return canonical_bytes({"at": format_instant(at), "id": event_id, "sd": b64url(sha256(payload)), "v": _VERSION})
+    return _leaf(Entry(event_id, at, sha256(payload)))
 
 
 def disclose(fields: Mapping[str, JSON], key: bytes) -> tuple[str, ...]:
@@ -90,23 +90,19 @@ def disclose(fields: Mapping[str, JSON], key: bytes) -> tuple[str, ...]:
 
 
 def parse_entry(entry: bytes) -> Entry:
-    """Read a leaf.
-
-    Raises:
-        EntryInvalid: when it is not exactly a leaf of this form.
-    """
+    """Read a leaf; EntryInvalid when it is not exactly a leaf of this form."""
     try:
-        leaf = parse_canonical(entry)
-        if not isinstance(leaf, dict) or leaf.keys() != {"at", "id", "sd", "v"} or leaf["v"] != _VERSION:
-            raise EntryInvalid("not a leaf of version 1")
-        at, digest = parse_instant(str(leaf["at"])), unb64url(str(leaf["sd"]))
+        match parse_canonical(entry):
+            case {"at": str(at), "id": str(event_id), "sd": str(sd)}:
+                leaf = Entry(event_id, parse_instant(at), unb64url(sd))
+            case _:
+                raise EntryInvalid("not a leaf")
     except ValueError as error:
         raise EntryInvalid("malformed leaf") from error
-    if leaf["at"] != format_instant(at) or len(digest) != SHA256_BYTES or not is_id(str(leaf["id"])):
+    # Written again it must be the same: another version, spelling of the time or member is not.
+    if _leaf(leaf) != entry or len(leaf.payload_digest) != SHA256_BYTES or not is_id(event_id):
         raise EntryInvalid("malformed leaf")
-    if isinstance(leaf["v"], bool):  # True equals 1
-        raise EntryInvalid("malformed leaf")
-    return Entry(str(leaf["id"]), at, digest)
+    return leaf
 
 
 def open_event(entry: bytes, payload: bytes, disclosures: Iterable[str]) -> dict[str, JSON]:
@@ -129,20 +125,27 @@ def open_event(entry: bytes, payload: bytes, disclosures: Iterable[str]) -> dict
     return fields
 
 
+def _leaf(entry: Entry) -> bytes:
+    leaf: JSON = {
+        "at": format_instant(entry.at),
+        "id": entry.event_id,
+        "sd": b64url(entry.payload_digest),
+        "v": _VERSION,
+    }
+    return canonical_bytes(leaf)
+
+
 def _payload_digests(payload: bytes) -> frozenset[str]:
     try:
         content = parse_canonical(payload)
     except ValueError as error:
         raise EntryInvalid("malformed payload") from error
-    if not isinstance(content, dict) or content.keys() != {"_sd", "_sd_alg"} or content["_sd_alg"] != "sha-256":
-        raise EntryInvalid("malformed payload")
-    digests = content["_sd"]
-    if not isinstance(digests, list) or len(digests) > FIELDS_MAX or not all(isinstance(one, str) for one in digests):
-        raise EntryInvalid("malformed payload")
-    # Sorted, as RFC 9901 recommends, so that their order tells nothing; and none twice.
-    if digests != sorted(set(digests)):
-        raise EntryInvalid("malformed payload")
-    return frozenset(digests)
+    match content:
+        case {"_sd": [*digests], "_sd_alg": "sha-256", **others} if not others and len(digests) <= FIELDS_MAX:
+            # Sorted, as RFC 9901 recommends, so that their order tells nothing; and none twice.
+            if all(isinstance(one, str) for one in digests) and digests == sorted(set(digests)):
+                return frozenset(digests)
+    raise EntryInvalid("malformed payload")
 
 
 def _open(disclosure: str) -> tuple[str, JSON]:
@@ -150,12 +153,10 @@ def _open(disclosure: str) -> tuple[str, JSON]:
         content = parse_canonical(unb64url(disclosure))
     except ValueError as error:
         raise EntryInvalid("malformed disclosure") from error
-    if not isinstance(content, list) or len(content) != 3 or not all(isinstance(one, str) for one in content[:2]):  # noqa: PLR2004
-        raise EntryInvalid("malformed disclosure")
-    _, name, value = content
-    if name in _RESERVED:
-        raise EntryInvalid("a disclosure uses a reserved name")
-    return str(name), value
+    match content:
+        case [str(), str(name), value] if name not in _RESERVED:
+            return name, value
+    raise EntryInvalid("malformed disclosure, or of a reserved name")
 
 
 def _digest(disclosure: str) -> str:

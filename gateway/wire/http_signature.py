@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from gateway.wire.fields import Member, Parameters, parse_dictionary, serialize_bytes
 from gateway.wire.http_message import AnswerHead, RequestHead, SignatureFlaw, SignatureRefused
 from gateway.wire.keys import InvalidSignature, Signer, SigningPublic, verify_bytes
-from gateway.wire.structured import Member, Parameters, parse_dictionary, serialize_bytes
 
 REQUEST_TAG: Final = "gateway-submission"
 ANSWER_TAG: Final = "gateway-answer"

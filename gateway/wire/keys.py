@@ -124,11 +124,7 @@ def public_der(public: PublicKey) -> bytes:
 
 
 def public_raw(der: bytes) -> bytes:
-    """Return the 32 bytes of an Ed25519 key.
-
-    Raises:
-        KeyUnsupported: when the key is another one.
-    """
+    """Return the 32 bytes of an Ed25519 key; KeyUnsupported when the key is another one."""
     key = _load(der)
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise KeyUnsupported("not an Ed25519 key")
@@ -168,11 +164,7 @@ def signing_public(public: PublicKey) -> SigningPublic:
 
 
 def public_of_der(der: bytes) -> SigningPublic:
-    """Return the key of a SubjectPublicKeyInfo.
-
-    Raises:
-        KeyUnsupported: when it is malformed, or neither Ed25519 nor P-256.
-    """
+    """Return the key of a SubjectPublicKeyInfo; KeyUnsupported when it is malformed, or neither Ed25519 nor P-256."""
     return signing_public(_load(der))
 
 

@@ -89,11 +89,7 @@ def format_vkey(verifier: Verifier) -> str:
 
 
 def parse_vkey(vkey: str) -> Verifier:
-    """Read a verifier key.
-
-    Raises:
-        ValueError: when it is malformed, of an unknown type, or its hash is not that of its key.
-    """
+    """Read a verifier key; ValueError when it is malformed, of an unknown type, or its hash is not that of its key."""
     parts = vkey.split("+", 2)
     if len(parts) != 3:  # noqa: PLR2004 name, hash, key
         raise ValueError("not a verifier key")

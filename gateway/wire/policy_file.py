@@ -61,11 +61,7 @@ class LogPolicy:
         return sha256(format_policy(self).encode()).hex()
 
     def require_quorum(self, cosigners: Collection[Verifier]) -> None:
-        """Check that enough witnesses cosigned.
-
-        Raises:
-            QuorumMissing: when they did not.
-        """
+        """Check that enough witnesses cosigned; QuorumMissing when they did not."""
         witnessed = {NO_QUORUM} | {name for name, key in self.witnesses.items() if key.verifier in cosigners}
         for name, group in self.groups.items():  # A group names only what stands before it.
             if len(witnessed.intersection(group.members)) >= group.threshold:
@@ -75,11 +71,7 @@ class LogPolicy:
 
 
 def parse_policy(text: str) -> LogPolicy:
-    """Read a policy file.
-
-    Raises:
-        PolicyInvalid: when it is malformed.
-    """
+    """Read a policy file; PolicyInvalid when it is malformed."""
     if len(text) > POLICY_CHARS_MAX or _FORBIDDEN.search(text):
         raise PolicyInvalid("too long, or with control characters")
     draft = _Draft()

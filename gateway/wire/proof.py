@@ -46,11 +46,7 @@ def format_proof(proof: Proof) -> str:
 
 
 def parse_proof(text: str) -> Proof:
-    """Read a proof.
-
-    Raises:
-        ProofInvalid: when it is malformed.
-    """
+    """Read a proof; ProofInvalid when it is malformed."""
     if len(text) > PROOF_CHARS_MAX:
         raise ProofInvalid("proof is too long")
     head, blank, checkpoint = text.partition("\n\n")
@@ -70,11 +66,7 @@ def parse_proof(text: str) -> Proof:
 
 
 def verify_proof(proof: Proof, leaf: bytes, policy: LogPolicy) -> ProvenLeaf:
-    """Check that a leaf is in a log of the policy, and that the quorum saw it.
-
-    Raises:
-        ProofInvalid: when any step fails.
-    """
+    """Check that a leaf is in a log of the policy, and that the quorum saw it; ProofInvalid when any step fails."""
     try:
         # (1) The signatures: of a log whose name is the origin, and of a quorum of witnesses.
         note = read_note(proof.checkpoint)

@@ -70,10 +70,13 @@ def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> Verified
     parts = _take_apart(receipt)
     try:
         # (1) Disclosures belong to the payload, and the payload to the leaf.
-        fields = open_event(parts.entry, parts.payload, parts.disclosures)
-        entry = parse_entry(parts.entry)
+        leaf = parts.entry.encode()
+        fields = open_event(leaf, parts.payload.encode(), parts.disclosures)
+        entry = parse_entry(leaf)
         # (2) The leaf is in the tree, and the policy believes the tree's checkpoint.
-        proven = verify_proof(parse_proof(parts.proof), parts.entry, policy)
+        proven = verify_proof(parse_proof(parts.proof), leaf, policy)
+    except UnicodeEncodeError as error:  # JSON may carry a lone surrogate; no bytes were ever logged as that.
+        raise ReceiptInvalid("event: not a text") from error
     except EntryInvalid as error:
         raise ReceiptInvalid(f"event: {error}") from error
     except ProofInvalid as error:
@@ -99,9 +102,9 @@ def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> Verified
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    entry: bytes
-    payload: bytes
-    disclosures: tuple[str, ...]
+    entry: str
+    payload: str
+    disclosures: list[str]
     proof: str
     origin: str
     vkey: str
@@ -109,36 +112,14 @@ class _Parts:
 
 
 def _take_apart(receipt: Mapping[str, Any]) -> _Parts:
-    event, log = _object(receipt, "event"), _object(receipt, "log")
-    disclosures = event.get("disclosures")
-    if not isinstance(disclosures, list) or len(disclosures) > FIELDS_MAX:
-        raise ReceiptInvalid("disclosures: not a list, or too long")
-    if not all(isinstance(disclosure, str) for disclosure in disclosures):
-        raise ReceiptInvalid("disclosures: not texts")
-    return _Parts(
-        entry=_text(event, "entry").encode(),
-        payload=_text(event, "payload").encode(),
-        disclosures=tuple(disclosures),
-        proof=_text(receipt, "proof"),
-        origin=_text(log, "origin"),
-        vkey=_text(log, "vkey"),
-        status=_text(receipt, "status"),
-    )
-
-
-def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    member = holder.get(name)
-    if not isinstance(member, dict):
-        raise ReceiptInvalid(f"{name}: not an object")
-    return member
-
-
-def _text(holder: Mapping[str, Any], name: str) -> str:
-    member = holder.get(name)
-    if not isinstance(member, str):
-        raise ReceiptInvalid(f"{name}: not a text")
-    try:
-        member.encode()
-    except UnicodeEncodeError as error:  # JSON may carry a lone surrogate; no bytes were ever logged as that.
-        raise ReceiptInvalid(f"{name}: not a text") from error
-    return member
+    match receipt:
+        case {
+            "event": {"entry": str(entry), "payload": str(payload), "disclosures": [*disclosures]},
+            "proof": str(proof),
+            "log": {"origin": str(origin), "vkey": str(vkey)},
+            "status": str(status),
+        }:
+            if len(disclosures) > FIELDS_MAX or not all(isinstance(one, str) for one in disclosures):
+                raise ReceiptInvalid("event: disclosures are too many, or no texts")
+            return _Parts(entry, payload, disclosures, proof, origin, vkey, status)
+    raise ReceiptInvalid("form: not that of a receipt")

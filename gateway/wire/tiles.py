@@ -43,11 +43,7 @@ def entries_path(index: int, width: int = TILE_WIDTH) -> str:
 
 
 def parse_tile_path(path: str) -> TileRef:
-    """Return what a path names.
-
-    Raises:
-        ValueError: when it is not the one spelling of a tile or bundle.
-    """
+    """Return what a path names; ValueError when it is not the one spelling of a tile or bundle."""
     match = _PATH.fullmatch(path)
     if match is None:
         raise ValueError("not a tile path")
@@ -66,11 +62,7 @@ def tile_width(level: int, index: int, tree_size: int) -> int:
 
 
 def split_tile(data: bytes) -> tuple[bytes, ...]:
-    """Return the hashes of a tile.
-
-    Raises:
-        ValueError: when the length is not that of 1 to 256 hashes.
-    """
+    """Return the hashes of a tile; ValueError when the length is not that of 1 to 256 hashes."""
     if not 0 < len(data) <= TILE_WIDTH * HASH_BYTES or len(data) % HASH_BYTES:
         raise ValueError("not a tile")
     return tuple(data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES))

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from gateway.errors import Reason
 from gateway.wire.digests import format_content_digest, sha256
+from gateway.wire.fields import format_records
 from gateway.wire.keys import FileSigner
 from gateway.wire.merkle import leaf_hash, root_of
-from gateway.wire.records_header import format_records
 from tests.api.asking import Asked, kept_count, line, refused, send, signed, stored_event
 from tests.running import GTM, MEX, USA, Running
 

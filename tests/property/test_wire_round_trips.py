@@ -15,12 +15,11 @@ from gateway.wire.canonical import INTEGER_LIMIT, canonical_bytes, parse_canonic
 from gateway.wire.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
 from gateway.wire.digests import b64, b64url, format_content_digest, parse_content_digest, unb64, unb64url
 from gateway.wire.entry import build_event, open_event, parse_entry
+from gateway.wire.fields import format_records, parse_records
 from gateway.wire.merkle import ProofInvalid
 from gateway.wire.note import NoteInvalid, Verifier, format_vkey, parse_vkey, read_note
 from gateway.wire.policy_file import LogPolicy, PolicyInvalid, PolicyKey, WitnessGroup, format_policy, parse_policy
-from gateway.wire.problem import Problem
 from gateway.wire.proof import Proof, format_proof, parse_proof
-from gateway.wire.records_header import format_records, parse_records
 from gateway.wire.tiles import TileRef, entries_path, entry_bundle, parse_tile_path, split_bundle, tile_path
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -179,16 +178,3 @@ def test_an_event_opens_to_the_fields_that_are_shown(fields: dict[str, object], 
     assert opened.items() <= fields.items()
     assert len(opened) == len(some)
     assert parse_entry(event.entry).at == at
-
-
-@given(
-    title=TEXT,
-    status=st.integers(400, 599),
-    detail=TEXT,
-    hint=TEXT,
-    extra=st.dictionaries(st.sampled_from(["errors", "counts"]), VALUES),
-)
-def test_a_problem_goes_round(title: str, status: int, detail: str, hint: str, extra: dict[str, object]) -> None:
-    problem = Problem("https://x.example/p", title, status, detail, "replayed", "", hint, extra)
-
-    assert Problem.from_dict(problem.to_dict()) == problem

@@ -129,7 +129,8 @@ def _tell_where(console: Console, stage: Stage) -> None:
     _DESCRIPTION.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(stage.files.description, _DESCRIPTION)
     for name, address in json.loads(_DESCRIPTION.read_bytes())["gateway"].items():
-        console.print(f"  {name:5} {address}")
+        if address:  # What is not built yet has none.
+            console.print(f"  {name:5} {address}")
     for party in AGENCIES:
         console.print(f"  {party}: {stage.config(party)}")
     console.print(f"Running as process {stage.process.pid}: stop it with kill")

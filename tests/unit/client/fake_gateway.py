@@ -24,6 +24,7 @@ from gateway.identifiers import new_id
 from gateway.wire.checkpoint import format_checkpoint
 from gateway.wire.digests import b64, format_content_digest, parse_content_digest, sha256
 from gateway.wire.entry import build_event
+from gateway.wire.fields import parse_records
 from gateway.wire.http_message import RequestHead
 from gateway.wire.http_signature import parse_signature, request_covered, sign_answer, signature_base
 from gateway.wire.keys import FileSigner, jwk_of, public_of_der, verify_bytes
@@ -32,7 +33,6 @@ from gateway.wire.note import format_vkey, sign_note, verifier_of
 from gateway.wire.policy_file import LogPolicy, PolicyKey, format_policy
 from gateway.wire.proof import Proof, format_proof
 from gateway.wire.receipt import format_receipt
-from gateway.wire.records_header import parse_records
 
 ORIGIN = "https://gateway.test"
 LOG_ORIGIN = "gateway.test/log/2026"

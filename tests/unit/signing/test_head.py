@@ -15,9 +15,9 @@ from gateway import errors
 from gateway.signing.head import VerifiedHead, verify_signature
 from gateway.trip import ClaimedRecords, Partner, PeerCertificate, SignedRequest, SigningKey
 from gateway.wire.digests import format_content_digest, sha256
+from gateway.wire.fields import format_records
 from gateway.wire.http_signature import request_covered, sign_request
 from gateway.wire.keys import FileSigner
-from gateway.wire.records_header import format_records
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
