@@ -17,7 +17,6 @@ from gateway.storage.engine import Tx
 from gateway.trip import Partner, SignedRequest, ValidSubmission, VerifiedEnvelope
 from gateway.wire.digests import b64, sha256
 
-
 UNKNOWN_PATH = "/v1/submissions/{product}/{version}"
 
 

@@ -35,7 +35,7 @@ def certificate(storage: Storage) -> Issued:
 
 
 def kinds(storage: Storage) -> list[str]:
-    return [event.kind for event in storage.read(lambda tx: log.list_events(tx, "MEX"))]
+    return [event.kind for event in storage.read(lambda tx: log.list_events(tx, "MEX", log.EventQuery()))]
 
 
 def test_suspension_and_resumption_hold_with_the_next_look(storage: Storage, certificate: Issued) -> None:
@@ -91,7 +91,7 @@ def test_an_officers_name_is_under_the_erasable_key_only(storage: Storage, certi
     own = issue_client(create_authority("MEX CA", "MEX", YEAR), OFFICER.id, "MEX", YEAR).certificate
     storage.write(lambda tx: enrol.pin_certificate(tx, OFFICER, own, at=LATER))
 
-    enrolled, pinned = storage.read(lambda tx: log.list_events(tx, "MEX"))[-2:]
+    enrolled, pinned = storage.read(lambda tx: log.list_events(tx, "MEX", log.EventQuery()))[-2:]
     assert OFFICER.id not in enrolled.fields + pinned.fields
     assert enrolled.personal is not None
     assert OFFICER.id in enrolled.personal

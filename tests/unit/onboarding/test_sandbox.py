@@ -172,8 +172,8 @@ def test_its_suspended_partner_is_refused(sandbox: SandboxFiles, opened: Storage
     settings = load_settings(sandbox.settings)
     anchors = load_anchors(settings.anchors, settings.revocation_lists)
 
+    specimen = peer_of(sandbox.partners["MEX.SPECIMEN"].tls_cert)
     with pytest.raises(PartnerSuspended):
-        specimen = peer_of(sandbox.partners["MEX.SPECIMEN"].tls_cert)
         identify_partner(specimen, RegistryDirectory(opened.read), anchors, at=NOW)
 
 
