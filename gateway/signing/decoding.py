@@ -22,18 +22,6 @@ class BodyBroken(Exception):
     """Encoded content that is damaged or ends early."""
 
 
-class Decoder(Protocol):
-    """Turns content as sent into decoded content."""
-
-    def decode(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes decode to, in bounded pieces; BodyBroken when they are damaged."""
-        ...
-
-    def finish(self) -> None:
-        """Check that the content is complete; BodyBroken otherwise."""
-        ...
-
-
 class _Member(Protocol):
     """One gzip member or zstd frame."""
 
@@ -44,52 +32,40 @@ class _Member(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def decoder_of(encoding: str) -> Decoder:
-    """Return a decoder for `zstd`, `gzip` or `identity`."""
-    if encoding == "identity":
-        return _Identity()
-    return _Members(_new_zstd if encoding == "zstd" else _new_gzip)
+class Decoder:
+    """Content as sent becomes decoded content, a sequence of members (RFC 1952, section 2.2; RFC 8878, section 3)."""
 
-
-class _Identity:
-    def decode(self, chunk: bytes) -> Iterator[bytes]:
-        yield chunk
-
-    def finish(self) -> None:
-        """Nothing is ever open."""
-
-
-class _Members:
-    """Content that is a sequence of members, each complete in itself (RFC 1952, section 2.2; RFC 8878, section 3)."""
-
-    def __init__(self, new_member: Callable[[], _Member]) -> None:
-        self._new_member = new_member
-        self._member = new_member()
-        self._started = False
+    def __init__(self, encoding: str) -> None:
+        """Begin with `zstd`, `gzip` or `identity`, which has no members."""
+        self._new_member = _NEW_MEMBER.get(encoding)
+        self._member: _Member | None = None
         self._empty = True
 
     def decode(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what the next bytes decode to, in bounded pieces; BodyBroken when they are damaged."""
+        if self._new_member is None:
+            yield chunk
+            return
         for at in range(0, len(chunk), _PIECE_BYTES):
             piece = chunk[at : at + _PIECE_BYTES]
             while piece:
-                self._started, self._empty = True, False
+                self._empty = False
+                member = self._member = self._member or self._new_member()
                 try:
-                    yield self._member.decompress(piece)
+                    yield member.decompress(piece)
                 except (zlib.error, zstandard.ZstdError) as error:
                     raise BodyBroken from error
                 piece = b""
-                if self._member.eof:
-                    piece = self._member.unused_data
-                    self._member, self._started = self._new_member(), False
+                if member.eof:
+                    piece, self._member = member.unused_data, None
 
     def finish(self) -> None:
-        if self._started or self._empty:
+        """Check that the content is complete; BodyBroken otherwise."""
+        if self._new_member is not None and (self._empty or self._member is not None):
             raise BodyBroken
 
 
-def _new_gzip() -> _Member:
-    return zlib.decompressobj(_GZIP_WINDOW)
-
-
-def _new_zstd() -> _Member:
-    return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).decompressobj()
+_NEW_MEMBER: Final[dict[str, Callable[[], _Member]]] = {
+    "gzip": lambda: zlib.decompressobj(_GZIP_WINDOW),
+    "zstd": lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).decompressobj(),
+}

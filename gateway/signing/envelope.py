@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import BodyIncomplete, BodyTooLarge, DigestMismatch, RequestMalformed
-from gateway.signing.decoding import BodyBroken, decoder_of
+from gateway.signing.decoding import BodyBroken, Decoder
 from gateway.signing.head import VerifiedHead
 from gateway.signing.spool import SpooledLines
 from gateway.trip import SignedRequest, VerifiedEnvelope
@@ -72,7 +72,7 @@ class _Receiver:
         self._limits = limits
         self._signed = head.digests
         self._digests = {name: hashlib.new(name.replace("-", "")) for name in {"sha-256", *head.digests}}
-        self._decoder = decoder_of(head.encoding)
+        self._decoder = Decoder(head.encoding)
         self._broken: BodyBroken | None = None
         self._decoded = hashlib.sha256()
         self._decoded_bytes = 0

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+Headers: TypeAlias = Iterable[tuple[str, str]] | Mapping[str, str]
+
 # Field names as RFC 9110 writes tokens, lower case only; RFC 9421 asks for that in component names.
-_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_NAME: Final = re.compile(r"@?[a-z0-9!#$%&'*+.^_`|~-]+")
 # Printable ASCII and, inside a field, tabs. A newline in a value could forge the next line of a signature base.
 _VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
@@ -45,13 +47,13 @@ class RequestHead:
     fields: Mapping[str, str]
 
     @classmethod
-    def of(cls, method: str, target_uri: str, headers: Iterable[tuple[str, str]] | Mapping[str, str]) -> RequestHead:
+    def of(cls, method: str, target_uri: str, headers: Headers) -> RequestHead:
         """Return the head of a request with its header lines combined."""
         return cls(method, target_uri, combine(headers))
 
     def give(self, name: str) -> str:
         """Return the value of a component, or raise SignatureRefused."""
-        return _clean(name, self._derived(name) if name.startswith("@") else _field(self.fields, name))
+        return _component(name, self._derived() if name.startswith("@") else self.fields)
 
     def can_give(self, name: str) -> bool:
         """Say whether a component exists and may stand in a signature base."""
@@ -61,25 +63,20 @@ class RequestHead:
             return False
         return True
 
-    def _derived(self, name: str) -> str:
-        if name == "@method":
-            return self.method
-        if name == "@target-uri":
-            return self.target_uri
+    def _derived(self) -> dict[str, str]:
+        whole = {"@method": self.method, "@target-uri": self.target_uri}
         try:
             url = urlsplit(self.target_uri)
-        except ValueError as error:
-            raise SignatureRefused(SignatureFlaw.MALFORMED, "target URI") from error
-        derived = {
+        except ValueError:  # A caller may send anything; it then has no parts.
+            return whole
+        return {
+            **whole,
             "@scheme": url.scheme.lower(),
             "@authority": url.netloc.lower().removesuffix(_DEFAULT_PORTS.get(url.scheme.lower(), "")),
             "@path": url.path or "/",
             "@query": f"?{url.query}",
             "@request-target": (url.path or "/") + (f"?{url.query}" if "?" in self.target_uri else ""),
         }
-        if name not in derived:
-            raise SignatureRefused(SignatureFlaw.MALFORMED, "derived component outside the profile")
-        return derived[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,38 +87,35 @@ class AnswerHead:
     fields: Mapping[str, str]
 
     @classmethod
-    def of(cls, status: int, headers: Iterable[tuple[str, str]] | Mapping[str, str]) -> AnswerHead:
+    def of(cls, status: int, headers: Headers) -> AnswerHead:
         """Return the head of an answer with its header lines combined."""
         return cls(status, combine(headers))
 
     def give(self, name: str) -> str:
         """Return the value of a component, or raise SignatureRefused."""
-        if not name.startswith("@"):
-            return _clean(name, _field(self.fields, name))
-        if name != "@status":
-            raise SignatureRefused(SignatureFlaw.MALFORMED, "derived component outside the profile")
-        return str(self.status)
+        return _component(name, {"@status": str(self.status)} if name.startswith("@") else self.fields)
 
 
-def combine(headers: Iterable[tuple[str, str]] | Mapping[str, str]) -> dict[str, str]:
+def pairs(headers: Headers) -> Iterable[tuple[str, str]]:
+    """Return header lines one by one."""
+    return headers.items() if isinstance(headers, Mapping) else headers
+
+
+def combine(headers: Headers) -> dict[str, str]:
     """Return fields by lower-case name, lines of one name joined by a comma and a space (RFC 9421, section 2.1)."""
     combined: dict[str, str] = {}
-    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+    for name, value in pairs(headers):
         key, stripped = name.lower(), value.strip(" \t")
         combined[key] = f"{combined[key]}, {stripped}" if key in combined else stripped
     return combined
 
 
-def _field(fields: Mapping[str, str], name: str) -> str:
+def _component(name: str, values: Mapping[str, str]) -> str:
     if not _NAME.fullmatch(name):
         raise SignatureRefused(SignatureFlaw.MALFORMED, "component name is not a lower-case field name")
-    if name not in fields:
-        # RFC 9421, section 3.2: a component that the message does not have is an error, not a skip.
+    if name not in values:
+        # RFC 9421, section 3.2: a component that the message or the profile does not have is an error, not a skip.
         raise SignatureRefused(SignatureFlaw.MALFORMED, f"{name} is covered and not there")
-    return fields[name]
-
-
-def _clean(name: str, value: str) -> str:
-    if not _VALUE.fullmatch(value):
+    if not _VALUE.fullmatch(values[name]):
         raise SignatureRefused(SignatureFlaw.MALFORMED, f"{name} is not printable ASCII")
-    return value
+    return values[name]

@@ -7,12 +7,12 @@ Components are header fields and derived components of the request or status; th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from gateway.wire.fields import Member, Parameters, parse_dictionary, serialize_bytes
-from gateway.wire.http_message import AnswerHead, RequestHead, SignatureFlaw, SignatureRefused
+from gateway.wire.http_message import AnswerHead, Headers, RequestHead, SignatureFlaw, SignatureRefused, pairs
 from gateway.wire.keys import InvalidSignature, Signer, SigningPublic, verify_bytes
 
 REQUEST_TAG: Final = "gateway-submission"
@@ -29,8 +29,6 @@ _ANSWER_COVERED_OF_REQUEST: Final = ("@method", "@target-uri", "content-digest",
 
 _INTEGERS: Final = frozenset({"created", "expires"})
 _STRINGS: Final = frozenset({"nonce", "keyid", "alg", "tag"})
-
-Headers: TypeAlias = Iterable[tuple[str, str]] | Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +128,11 @@ def sign_answer(
     tag: str = ANSWER_TAG,
 ) -> dict[str, str]:
     """Return the Signature-Input and Signature headers of the answer to a request (method, target URI, headers)."""
-    pairs = _pairs(headers)
-    components = tuple(answer_covered(pairs, request) if covered is None else covered)
+    lines = list(pairs(headers))
+    components = tuple(answer_covered(lines, request) if covered is None else covered)
     _refuse_duplicates(components)
     params = _write_params(components, {"created": created, "keyid": signer.keyid, "alg": signer.algorithm, "tag": tag})
-    base = signature_base(components, params, request=RequestHead.of(*request), answer=AnswerHead.of(status, pairs))
+    base = signature_base(components, params, request=RequestHead.of(*request), answer=AnswerHead.of(status, lines))
     return _signature_headers(ANSWER_LABEL, params, signer.sign(base))
 
 
@@ -258,7 +256,3 @@ def _string(value: str) -> str:
 
 def _signature_headers(label: str, params: str, signature: bytes) -> dict[str, str]:
     return {"Signature-Input": f"{label}={params}", "Signature": f"{label}={serialize_bytes(signature)}"}
-
-
-def _pairs(headers: Headers) -> list[tuple[str, str]]:
-    return list(headers.items() if isinstance(headers, Mapping) else headers)

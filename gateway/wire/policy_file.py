@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -107,52 +107,44 @@ class _Draft:
         self._members: set[str] = set()
 
     def add(self, words: list[str]) -> None:
-        readers: dict[str, Callable[[list[str]], None]] = {
-            "log": self._log,
-            "witness": self._witness,
-            "group": self._group,
-            "quorum": self._quorum,
-        }
-        if words[0] not in readers:
-            raise ValueError("unknown keyword")
-        readers[words[0]](words[1:])
+        match words:
+            case ["log", *key]:
+                self._log(_policy_key(key, TYPE_ED25519))
+            case ["witness", name, *key]:
+                self._witness(name, _policy_key(key, TYPE_COSIGNATURE))
+            case ["group", name, threshold, *members] if members:
+                self._group(name, threshold, tuple(members))
+            case ["quorum", name] if self.quorum is None and name in {NO_QUORUM, *self.witnesses, *self.groups}:
+                self.quorum = name
+            case _:
+                raise ValueError("unknown keyword, wrong number of words, or a quorum that is not defined before")
 
-    def _log(self, words: list[str]) -> None:
-        key = _policy_key(words, TYPE_ED25519)
+    def _log(self, key: PolicyKey) -> None:
         if len(self.logs) >= _ITEMS_MAX or key.verifier.public in {log.verifier.public for log in self.logs}:
             raise ValueError("too many logs, or one key twice")
         self.logs.append(key)
 
-    def _witness(self, words: list[str]) -> None:
-        key = _policy_key(words[1:], TYPE_COSIGNATURE)
+    def _witness(self, name: str, key: PolicyKey) -> None:
         if key.verifier.public in {witness.verifier.public for witness in self.witnesses.values()}:
             raise ValueError("one witness key twice")
-        self._define(words[0], len(self.witnesses))
-        self.witnesses[words[0]] = key
+        self._require_new(name, len(self.witnesses))
+        self.witnesses[name] = key
 
-    def _group(self, words: list[str]) -> None:
-        if len(words) < 3:  # noqa: PLR2004 name, threshold, one member
-            raise ValueError("a group has a name, a threshold and members")
-        name, threshold, members = words[0], words[1], tuple(words[2:])
-        self._define(name, len(self.groups))
+    def _group(self, name: str, threshold: str, members: tuple[str, ...]) -> None:
+        self._require_new(name, len(self.groups))
         known = self.witnesses.keys() | self.groups.keys()
         # Each name may be a member once, so that a witness counts once.
         if not known.issuperset(members) or len({*members}) != len(members) or self._members.intersection(members):
             raise ValueError("a member is unknown or already a member")
-        number = {"any": 1, "all": len(members)}.get(threshold) or _decimal(threshold)
-        if not 1 <= number <= len(members):
+        if not re.fullmatch(r"any|all|[1-9][0-9]{0,3}", threshold):
+            raise ValueError("not a threshold")
+        number = {"any": 1, "all": len(members)}.get(threshold) or int(threshold)
+        if number > len(members):
             raise ValueError("a threshold is from 1 to the number of members")
         self._members.update(members)
         self.groups[name] = WitnessGroup(number, members)
 
-    def _quorum(self, words: list[str]) -> None:
-        if self.quorum is not None or len(words) != 1:
-            raise ValueError("one quorum line with one name")
-        if words[0] not in {NO_QUORUM, *self.witnesses, *self.groups}:
-            raise ValueError("the quorum is not defined before")
-        self.quorum = words[0]
-
-    def _define(self, name: str, count: int) -> None:
+    def _require_new(self, name: str, count: int) -> None:
         if name == NO_QUORUM or name in self.witnesses or name in self.groups or count >= _ITEMS_MAX:
             raise ValueError("a name is reserved or taken, or there are too many")
 
@@ -164,9 +156,3 @@ def _policy_key(words: list[str], kind: int) -> PolicyKey:
     if verifier.type != kind:
         raise ValueError("a key of the wrong type")
     return PolicyKey(verifier, *words[1:])
-
-
-def _decimal(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        raise ValueError("not a threshold")
-    return int(text)
