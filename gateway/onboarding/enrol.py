@@ -107,39 +107,18 @@ def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, a
 
 
 def suspend_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
-    """Stop a partner with its next request; this narrows, so that one person may do it at once.
-
-    Raises:
-        LookupError: when there is no such partner.
-        PartnerEnded: when it was revoked.
-    """
-    country = _change(tx, partner_id, SUSPENDED)
-    event = PartnerSuspended(subject=partner_id, country=country, status=SUSPENDED)
-    _record(tx, event, partner_id=partner_id, audience={country}, at=at, actor=actor)
+    """Stop a partner with its next request; this narrows, so that one person may do it at once."""
+    _change(tx, partner_id, SUSPENDED, PartnerSuspended, at=at, actor=actor)
 
 
 def resume_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
-    """Let a suspended partner act again.
-
-    Raises:
-        LookupError: when there is no such partner.
-        PartnerEnded: when it was revoked.
-    """
-    country = _change(tx, partner_id, ACTIVE)
-    event = PartnerResumed(subject=partner_id, country=country, status=ACTIVE)
-    _record(tx, event, partner_id=partner_id, audience={country}, at=at, actor=actor)
+    """Let a suspended partner act again."""
+    _change(tx, partner_id, ACTIVE, PartnerResumed, at=at, actor=actor)
 
 
 def revoke_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
-    """End a partner for good.
-
-    Raises:
-        LookupError: when there is no such partner.
-        PartnerEnded: when it was revoked.
-    """
-    country = _change(tx, partner_id, REVOKED)
-    event = PartnerRevoked(subject=partner_id, country=country, status=REVOKED)
-    _record(tx, event, partner_id=partner_id, audience={country}, at=at, actor=actor)
+    """End a partner for good."""
+    _change(tx, partner_id, REVOKED, PartnerRevoked, at=at, actor=actor)
 
 
 def publish_contract(tx: Tx, contract: ContractRef, *, approved_by: Collection[str], at: datetime) -> None:
@@ -168,12 +147,27 @@ def _subject(owner: PartnerEntry | OfficerEntry) -> str:
     return owner.id if isinstance(owner, PartnerEntry) else owner.approval_keyid
 
 
-def _change(tx: Tx, partner_id: str, status: str) -> str:
+def _change(
+    tx: Tx,
+    partner_id: str,
+    status: str,
+    kind: type[PartnerSuspended | PartnerResumed | PartnerRevoked],
+    *,
+    at: datetime,
+    actor: str,
+) -> None:
+    """Change a partner's status.
+
+    Raises:
+        LookupError: when there is no such partner.
+        PartnerEnded: when it was revoked.
+    """
     entry = registry.get_partner(tx, partner_id)
     if entry.status == REVOKED:
         raise PartnerEnded(f"{partner_id} was revoked, which is for good; enrol it anew under another id")
     registry.set_partner_status(tx, partner_id, status)
-    return entry.country
+    event = kind(subject=partner_id, country=entry.country, status=status)
+    _record(tx, event, partner_id=partner_id, audience={entry.country}, at=at, actor=actor)
 
 
 def _record(

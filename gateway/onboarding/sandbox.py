@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from gateway.auditlog.create import create_log
@@ -28,19 +29,11 @@ from gateway.onboarding.sandbox_files import (
     CertificateFiles,
     PartyFiles,
     SandboxFiles,
-    SandboxPlan,
     write_client_configuration,
     write_description,
     write_settings,
 )
-from gateway.onboarding.sandbox_parties import (
-    COUNTRIES,
-    OFFICERS,
-    PARTNERS,
-    SPECIMEN_PARTNER,
-    SandboxOfficer,
-    SandboxPartner,
-)
+from gateway.onboarding.sandbox_parties import COUNTRIES, OFFICERS, PARTNERS, SPECIMEN_PARTNER, SandboxParty
 from gateway.policy.agreements import load_agreements
 from gateway.policy.load import load_rules
 from gateway.storage import registry
@@ -56,11 +49,11 @@ OPERATOR_NAME = "Sandbox operator"
 
 
 @dataclass(frozen=True, slots=True)
-class _Party:
-    """A partner or officer while the sandbox is made: its entry, certificate and signing key."""
+class _Made:
+    """A partner or officer while the sandbox is made."""
 
-    entry: PartnerEntry | OfficerEntry
-    issued: pki.Issued
+    party: SandboxParty
+    certificate: x509.Certificate
     signer: FileSigner
     files: PartyFiles
 
@@ -72,17 +65,8 @@ class _Times:
     start: datetime
     at: datetime
 
-    @property
-    def authority(self) -> pki.Validity:
-        return pki.Validity(self.start, self.at + timedelta(days=pki.AUTHORITY_DAYS))
-
-    @property
-    def leaf(self) -> pki.Validity:
-        return pki.Validity(self.start, self.at + timedelta(days=pki.LEAF_DAYS))
-
-    @property
-    def revocation_list(self) -> pki.Validity:
-        return pki.Validity(self.start, self.at + timedelta(days=pki.REVOCATION_LIST_DAYS))
+    def days(self, count: int) -> pki.Validity:
+        return pki.Validity(self.start, self.at + timedelta(days=count))
 
 
 def create_sandbox(
@@ -107,43 +91,32 @@ def create_sandbox(
         raise FileExistsError(folder)
     at = (clock or SystemClock()).now()
     times = _Times(valid_from or at - timedelta(days=1), at)
-    plan = SandboxPlan(folder.resolve(), port or _free_port(), at.year, engine_url, contracts_root)
+    sandbox = SandboxFiles(folder.resolve(), port or _free_port(), at.year, engine_url)
     root = contracts_root or packaged_root()
-    authorities = {
-        country: pki.create_authority(f"{country} sandbox CA", country, times.authority) for country in COUNTRIES
-    }
-    partners = [_partner(plan, partner, authorities[partner.country], times) for partner in PARTNERS]  # (1)
-    officers = [_officer(plan, officer, authorities[officer.country], times) for officer in OFFICERS]
+    authorities = {name: _authority(f"{name} sandbox CA", name, times) for name in COUNTRIES}  # (1)
+    partners = [_made(sandbox, "partners", party, authorities[party.country], times) for party in PARTNERS]
+    officers = [_made(sandbox, "officers", party, authorities[party.country], times) for party in OFFICERS]
     specimens = _specimens(authorities["USA"], times)
-    _write_authorities(plan, authorities, specimens["revoked"], times)
-    vkey = _write_gateway_keys(plan, times)  # (2)
-    upgrade(plan.database_url)  # (3)
+    _write_authorities(sandbox, authorities, specimens["revoked"], times)
+    sandbox = replace(  # (2)
+        sandbox,
+        log_vkey=_write_gateway_keys(sandbox, times),
+        partners={made.party.id: made.files for made in partners},
+        officers={made.party.id: made.files for made in officers},
+        specimens={name: _write_pair(sandbox.folder / "specimens", name, issued) for name, issued in specimens.items()},
+    )
+    upgrade(sandbox.database_url)  # (3)
     contracts = load_contracts(root)
-    storage = open_storage(plan.database_url)
+    storage = open_storage(sandbox.database_url)
     try:
-        storage.write(lambda tx: _fill(tx, plan, partners, officers, specimens, at=at))
+        storage.write(lambda tx: _fill(tx, sandbox, partners, officers, specimens, at=at))
         storage.write(lambda tx: _approve(tx, root, contracts, officers, at=at))
         _put_in_force(storage, root, at=at)  # (4)
     finally:
         storage.close()
-    files = SandboxFiles(  # (5)
-        folder=plan.folder,
-        settings=write_settings(plan, COUNTRIES),
-        description=plan.file("sandbox.json"),
-        port=plan.port,
-        public_origin=plan.public_origin,
-        database_url=plan.database_url,
-        server_ca=plan.file("server-ca.pem"),
-        answer_keys=plan.file("answer-keys.json"),
-        log_policy=plan.file("log.policy"),
-        log_origin=plan.log_origin,
-        log_vkey=vkey,
-        partners={party.entry.id: party.files for party in partners},
-        officers={party.entry.id: party.files for party in officers},
-        specimens={name: _write_pair(plan.file("specimens"), name, issued) for name, issued in specimens.items()},
-    )
-    write_description(files)
-    return files
+    write_settings(sandbox, COUNTRIES, contracts_root)  # (5)
+    write_description(sandbox)
+    return sandbox
 
 
 def _free_port() -> int:
@@ -160,59 +133,42 @@ def _write_pair(folder: Path, name: str, issued: pki.Issued) -> CertificateFiles
     )
 
 
-def _partner(plan: SandboxPlan, partner: SandboxPartner, authority: pki.Issued, times: _Times) -> _Party:
-    roles = frozenset(partner.roles)
-    entry = PartnerEntry(partner.id, partner.country, partner.name, ACTIVE, roles, times.at)
-    party = _party(plan, "partners", entry, authority, times, curve=partner.curve)
-    return replace(party, files=replace(party.files, active=not partner.suspended))
+def _authority(name: str, organization: str, times: _Times) -> pki.Issued:
+    return pki.create_authority(name, organization, times.days(pki.AUTHORITY_DAYS))
 
 
-def _officer(plan: SandboxPlan, officer: SandboxOfficer, authority: pki.Issued, times: _Times) -> _Party:
-    entry = OfficerEntry(officer.id, officer.country, officer.id, frozenset({officer.role}), ACTIVE, "", b"")
-    party = _party(plan, "officers", entry, authority, times, curve=officer.country == "MEX")
-    known = replace(entry, approval_keyid=party.signer.keyid, approval_public=party.signer.public_der)
-    return replace(party, entry=known)
-
-
-def _party(
-    plan: SandboxPlan,
-    kind: str,
-    entry: PartnerEntry | OfficerEntry,
-    authority: pki.Issued,
-    times: _Times,
-    *,
-    curve: bool,
-) -> _Party:
-    folder = plan.file(kind, entry.id)
-    issued = pki.issue_client(authority, entry.id, entry.country, times.leaf)
+def _made(sandbox: SandboxFiles, kind: str, party: SandboxParty, authority: pki.Issued, times: _Times) -> _Made:
+    folder = sandbox.folder / kind / party.id
+    issued = pki.issue_client(authority, party.id, party.country, times.days(pki.LEAF_DAYS))
     pair = _write_pair(folder, "tls", issued)
-    key = pki.new_tls_key() if curve else ed25519.Ed25519PrivateKey.generate()
+    key = pki.new_tls_key() if party.curve else ed25519.Ed25519PrivateKey.generate()
     signer = FileSigner.of(key)
     files = PartyFiles(
-        id=entry.id,
-        country=entry.country,
-        roles=tuple(sorted(entry.roles)),
         tls_cert=pair.tls_cert,
         tls_key=pair.tls_key,
+        id=party.id,
+        country=party.country,
+        roles=tuple(sorted(party.roles)),
         signing_key=pki.write_key(folder / "signing.key", key),
         keyid=signer.keyid,
-        client=write_client_configuration(plan, folder, partner=entry.id if kind == "partners" else None),
+        client=write_client_configuration(sandbox, folder, partner=party.id if kind == "partners" else None),
+        active=not party.suspended,
     )
-    return _Party(entry, issued, signer, files)
+    return _Made(party, issued.certificate, signer, files)
 
 
 def _specimens(authority: pki.Issued, times: _Times) -> dict[str, pki.Issued]:
     """Return certificates that must be refused, each for one reason of its own."""
     past = pki.Validity(times.start - timedelta(days=400), times.start)
     future = pki.Validity(times.at + timedelta(days=30), times.at + timedelta(days=60))
-    foreign = pki.create_authority("CAN sandbox CA", "CAN", times.authority)
+    now = times.days(pki.LEAF_DAYS)
     issuers = {
-        "unpinned": (authority, times.leaf),
-        "withdrawn": (authority, times.leaf),
-        "revoked": (authority, times.leaf),
+        "unpinned": (authority, now),
+        "withdrawn": (authority, now),
+        "revoked": (authority, now),
         "expired": (authority, past),
         "not-yet-valid": (authority, future),
-        "foreign": (foreign, times.leaf),
+        "foreign": (_authority("CAN sandbox CA", "CAN", times), now),
     }
     return {
         name: pki.issue_client(issuer, SPECIMEN_PARTNER, "USA", validity)
@@ -221,60 +177,63 @@ def _specimens(authority: pki.Issued, times: _Times) -> dict[str, pki.Issued]:
 
 
 def _write_authorities(
-    plan: SandboxPlan, authorities: Mapping[str, pki.Issued], revoked: pki.Issued, times: _Times
+    sandbox: SandboxFiles, authorities: Mapping[str, pki.Issued], revoked: pki.Issued, times: _Times
 ) -> None:
     for country, authority in authorities.items():
-        folder = plan.file("authorities", country)
+        folder = sandbox.folder / "authorities" / country
         _write_pair(folder, "ca", authority)
         ours = [revoked.certificate] if revoked.certificate.issuer == authority.certificate.subject else []
-        pki.write_public(folder / "crl.pem", pki.revocation_list(authority, ours, times.revocation_list))
+        pki.write_public(folder / "crl.pem", pki.revocation_list(authority, ours, times.days(pki.REVOCATION_LIST_DAYS)))
 
 
-def _write_gateway_keys(plan: SandboxPlan, times: _Times) -> str:
+def _write_gateway_keys(sandbox: SandboxFiles, times: _Times) -> str:
     """Write the gateway's own keys and what others pin of them, and return the log's verifier key."""
-    operator = pki.create_authority("Sandbox operator CA", OPERATOR_NAME, times.authority)
-    pki.write_certificate(plan.file("server-ca.pem"), operator.certificate)
-    _write_pair(plan.file("authorities", "operator"), "ca", operator)
-    server = pki.issue_server(operator, ["localhost", "127.0.0.1"], OPERATOR_NAME, times.leaf)
-    _write_pair(plan.file("gateway"), "server", server)
+    own = sandbox.folder / "gateway"
+    operator = _authority("Sandbox operator CA", OPERATOR_NAME, times)
+    pki.write_certificate(sandbox.server_ca, operator.certificate)
+    _write_pair(sandbox.folder / "authorities" / "operator", "ca", operator)
+    leaf = times.days(pki.LEAF_DAYS)
+    _write_pair(own, "server", pki.issue_server(operator, ["localhost", "127.0.0.1"], OPERATOR_NAME, leaf))
     answer, log = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
-    pki.write_key(plan.file("gateway", "answer.key"), answer)
-    pki.write_key(plan.file("gateway", "log.key"), log)
+    pki.write_key(own / "answer.key", answer)
+    pki.write_key(own / "log.key", log)
     keys = [published_jwk(FileSigner.of(answer))]
-    pki.write_public(plan.file("answer-keys.json"), json.dumps({"keys": keys}, indent=2).encode() + b"\n")
-    verifier = verifier_of(FileSigner.of(log), plan.log_origin)
+    pki.write_public(sandbox.answer_keys, json.dumps({"keys": keys}, indent=2).encode() + b"\n")
+    verifier = verifier_of(FileSigner.of(log), sandbox.log_origin)
     # No witness exists yet, so that the quorum is none and receipts say unwitnessed; only a sandbox may do this.
-    policy = LogPolicy(logs=(PolicyKey(verifier, f"https://{plan.log_origin}"),))
-    pki.write_public(plan.file("log.policy"), format_policy(policy).encode())
+    policy = LogPolicy(logs=(PolicyKey(verifier, f"https://{sandbox.log_origin}"),))
+    pki.write_public(sandbox.log_policy, format_policy(policy).encode())
     return format_vkey(verifier)
 
 
 def _fill(
     tx: Tx,
-    plan: SandboxPlan,
-    partners: list[_Party],
-    officers: list[_Party],
+    sandbox: SandboxFiles,
+    partners: list[_Made],
+    officers: list[_Made],
     specimens: Mapping[str, pki.Issued],
     *,
     at: datetime,
 ) -> None:
     """Create the log and enter everyone; what is created first is the log, which records the rest."""
-    create_log(tx, plan.log_origin, at, audience=frozenset(COUNTRIES))
-    for party in officers:
-        assert isinstance(party.entry, OfficerEntry)
-        enrol.enrol_officer(tx, party.entry, at=at)
-        enrol.pin_certificate(tx, party.entry, party.issued.certificate, at=at)
-    for party in partners:
-        assert isinstance(party.entry, PartnerEntry)
-        enrol.enrol_partner(tx, party.entry, at=at)
-        enrol.pin_certificate(tx, party.entry, party.issued.certificate, at=at)
-        since = party.issued.certificate.not_valid_before_utc
-        key = SigningKey(party.signer.keyid, party.signer.algorithm, party.signer.public_der, since, None)
-        enrol.add_key(tx, party.entry, key, at=at)
-        if party.entry.id == SPECIMEN_PARTNER:
-            _pin_specimens(tx, party.entry, specimens, at=at)
-        if not party.files.active:
-            enrol.suspend_partner(tx, party.entry.id, at=at)
+    create_log(tx, sandbox.log_origin, at, audience=frozenset(COUNTRIES))
+    for made in officers:
+        party, signer = made.party, made.signer
+        roles, keyid, public = frozenset(party.roles), signer.keyid, signer.public_der
+        officer = OfficerEntry(party.id, party.country, party.name, roles, ACTIVE, keyid, public)
+        enrol.enrol_officer(tx, officer, at=at)
+        enrol.pin_certificate(tx, officer, made.certificate, at=at)
+    for made in partners:
+        party, signer = made.party, made.signer
+        partner = PartnerEntry(party.id, party.country, party.name, ACTIVE, frozenset(party.roles), at)
+        enrol.enrol_partner(tx, partner, at=at)
+        enrol.pin_certificate(tx, partner, made.certificate, at=at)
+        since = made.certificate.not_valid_before_utc
+        enrol.add_key(tx, partner, SigningKey(signer.keyid, signer.algorithm, signer.public_der, since, None), at=at)
+        if party.id == SPECIMEN_PARTNER:
+            _pin_specimens(tx, partner, specimens, at=at)
+        if party.suspended:
+            enrol.suspend_partner(tx, party.id, at=at)
 
 
 def _pin_specimens(tx: Tx, owner: PartnerEntry, specimens: Mapping[str, pki.Issued], *, at: datetime) -> None:
@@ -286,14 +245,14 @@ def _pin_specimens(tx: Tx, owner: PartnerEntry, specimens: Mapping[str, pki.Issu
     enrol.withdraw_pin(tx, owner, withdrawn, at=at)
 
 
-def _approve(tx: Tx, root: Path, contracts: ContractSet, officers: list[_Party], *, at: datetime) -> None:
+def _approve(tx: Tx, root: Path, contracts: ContractSet, officers: list[_Made], *, at: datetime) -> None:
     """Let the approver of every party sign what concerns it."""
-    approvers = [party for party in officers if APPROVER in party.entry.roles]
+    approvers = [made for made in officers if APPROVER in made.party.roles]
     agreements = load_agreements(root / "agreements", read_yaml)
     for subject in subjects_of(contracts, load_rules(root), agreements, COUNTRIES):
-        for party in approvers:
-            if party.entry.country in subject.parties:
-                registry.add_approval(tx, sign_approval(subject, party.signer, at=at))
+        for made in approvers:
+            if made.party.country in subject.parties:
+                registry.add_approval(tx, sign_approval(subject, made.signer, at=at))
 
 
 def _put_in_force(storage: Storage, root: Path, *, at: datetime) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.onboarding.pki import write_public
@@ -29,29 +29,30 @@ class CertificateFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class PartyFiles:
+class PartyFiles(CertificateFiles):
     """What a partner or an officer of the sandbox works with; an officer's signing key is the approval key."""
 
     id: str
     country: str
     roles: tuple[str, ...]
-    tls_cert: Path
-    tls_key: Path
     signing_key: Path
     keyid: str
     client: Path
-    active: bool = True
+    active: bool
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxPlan:
-    """What is decided before anything is written."""
+class SandboxFiles:
+    """A sandbox: where it lies and what it is called, and its keys, parties and specimens once they are made."""
 
     folder: Path
     port: int
     year: int
     engine_url: str | None
-    contracts_root: Path | None = None
+    log_vkey: str = ""
+    partners: Mapping[str, PartyFiles] = field(default_factory=dict)
+    officers: Mapping[str, PartyFiles] = field(default_factory=dict)
+    specimens: Mapping[str, CertificateFiles] = field(default_factory=dict)
 
     @property
     def public_origin(self) -> str:
@@ -68,68 +69,69 @@ class SandboxPlan:
         """Return the database, by default a file of the sandbox."""
         return self.engine_url or f"sqlite:///{self.folder / 'gateway.db'}"
 
-    def file(self, *parts: str) -> Path:
-        """Return a path inside the sandbox."""
-        return self.folder.joinpath(*parts)
+    @property
+    def settings(self) -> Path:
+        """Return the settings of the gateway."""
+        return self.folder / "gateway.toml"
 
+    @property
+    def description(self) -> Path:
+        """Return the description that other programs and tests start from."""
+        return self.folder / "sandbox.json"
 
-@dataclass(frozen=True, slots=True)
-class SandboxFiles:
-    """A sandbox as it stands; `description` is sandbox.json, `specimens` are the certificates to be refused."""
+    @property
+    def server_ca(self) -> Path:
+        """Return the certificate under which the gateway's own holds."""
+        return self.folder / "server-ca.pem"
 
-    folder: Path
-    settings: Path
-    description: Path
-    port: int
-    public_origin: str
-    database_url: str
-    server_ca: Path
-    answer_keys: Path
-    log_policy: Path
-    log_origin: str
-    log_vkey: str
-    partners: Mapping[str, PartyFiles]
-    officers: Mapping[str, PartyFiles]
-    specimens: Mapping[str, CertificateFiles]
+    @property
+    def answer_keys(self) -> Path:
+        """Return the public keys of signed answers."""
+        return self.folder / "answer-keys.json"
+
+    @property
+    def log_policy(self) -> Path:
+        """Return which log is trusted, under which witnesses."""
+        return self.folder / "log.policy"
 
     def officer(self, country: str, role: str) -> PartyFiles:
         """Return the officer of a country who has a role."""
         return next(o for o in self.officers.values() if o.country == country and role in o.roles)
 
 
-def write_settings(plan: SandboxPlan, countries: Iterable[str]) -> Path:
+def write_settings(sandbox: SandboxFiles, countries: Iterable[str], contracts_root: Path | None) -> None:
     """Write gateway.toml; its paths are relative, so that the folder can be moved."""
     places = list(countries)
-    contracts = {} if plan.contracts_root is None else {"contracts_dir": plan.contracts_root.resolve()}
-    return _write_toml(
-        plan.file("gateway.toml"),
+    contracts = {} if contracts_root is None else {"contracts_dir": contracts_root.resolve()}
+    _write_toml(
+        sandbox.settings,
         "Settings of a sandbox. Every key in this folder is a test key.",
         {
-            "public_origin": plan.public_origin,
-            "database_url": plan.engine_url or "sqlite:///gateway.db",
+            "public_origin": sandbox.public_origin,
+            "database_url": sandbox.engine_url or "sqlite:///gateway.db",
             "parties": places,
             "sandbox": True,
             "listen_host": "127.0.0.1",
-            "listen_port": plan.port,
+            "listen_port": sandbox.port,
             "tls_certificate": Path("gateway/server.pem"),
             "tls_key": Path("gateway/server.key"),
             "anchors": {country: Path(f"authorities/{country}/ca.pem") for country in places},
             "revocation_lists": {country: Path(f"authorities/{country}/crl.pem") for country in places},
             "answer_key": Path("gateway/answer.key"),
             "log_key": Path("gateway/log.key"),
-            "log_origin": plan.log_origin,
+            "log_origin": sandbox.log_origin,
             "log_policy": Path("log.policy"),
             **contracts,
         },
     )
 
 
-def write_client_configuration(plan: SandboxPlan, folder: Path, *, partner: str | None) -> Path:
-    """Write a party's client.toml."""
+def write_client_configuration(sandbox: SandboxFiles, folder: Path, *, partner: str | None) -> Path:
+    """Write a party's client.toml; an officer is no partner."""
     up = Path("../..")
     values: dict[str, Value] = {
-        "gateway_url": plan.public_origin,
-        "public_origin": plan.public_origin,
+        "gateway_url": sandbox.public_origin,
+        "public_origin": sandbox.public_origin,
         "server_ca": up / "server-ca.pem",
         "tls_cert": Path("tls.pem"),
         "tls_key": Path("tls.key"),
@@ -137,51 +139,35 @@ def write_client_configuration(plan: SandboxPlan, folder: Path, *, partner: str 
         "answer_keys": up / "answer-keys.json",
         "log_policy": up / "log.policy",
     }
-    if partner is not None:
-        values["partner"] = partner
-    return _write_toml(folder / "client.toml", "How this party speaks to the sandbox.", values)
+    known: dict[str, Value] = {} if partner is None else {"partner": partner}
+    return _write_toml(folder / "client.toml", "How this party speaks to the sandbox.", values | known)
 
 
-def write_description(files: SandboxFiles) -> Path:
+def write_description(sandbox: SandboxFiles) -> None:
     """Write sandbox.json, the stable description that other programs and tests start from."""
-    year = files.log_origin.rsplit("/", 1)[1]
+    origin = sandbox.public_origin
+    active = [party for party in sandbox.partners.values() if party.active]
     document = {
         "gateway": {
-            "api": f"{files.public_origin}/v1",
-            "log": f"{files.public_origin}/log/{year}",
-            "sdmx": f"{files.public_origin}/sdmx/v2",
+            "api": f"{origin}/v1",
+            "log": f"{origin}/log/{sandbox.year}",
+            "sdmx": f"{origin}/sdmx/v2",
             "web": None,
         },
-        "public_origin": files.public_origin,
-        "server_ca": str(files.server_ca),
-        "answer_keys": str(files.answer_keys),
-        "log": {"origin": files.log_origin, "vkey": files.log_vkey, "policy_file": str(files.log_policy)},
-        "partners": [
-            {
-                "id": party.id,
-                "country": party.country,
-                "roles": list(party.roles),
-                "tls_cert": str(party.tls_cert),
-                "tls_key": str(party.tls_key),
-                "signing_key": str(party.signing_key),
-                "keyid": party.keyid,
-            }
-            for party in files.partners.values()
-            if party.active
-        ],
-        "officers": [
-            {
-                "id": party.id,
-                "country": party.country,
-                "role": party.roles[0],
-                "tls_cert": str(party.tls_cert),
-                "tls_key": str(party.tls_key),
-                "signing_key": str(party.signing_key),
-            }
-            for party in files.officers.values()
-        ],
+        "public_origin": origin,
+        "server_ca": sandbox.server_ca,
+        "answer_keys": sandbox.answer_keys,
+        "log": {"origin": sandbox.log_origin, "vkey": sandbox.log_vkey, "policy_file": sandbox.log_policy},
+        "partners": [_described(party, {"roles": party.roles}) | {"keyid": party.keyid} for party in active],
+        "officers": [_described(party, {"role": party.roles[0]}) for party in sandbox.officers.values()],
     }
-    return write_public(files.description, json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    write_public(sandbox.description, text.encode() + b"\n")
+
+
+def _described(party: PartyFiles, part: Mapping[str, object]) -> dict[str, object]:
+    files = {"tls_cert": party.tls_cert, "tls_key": party.tls_key, "signing_key": party.signing_key}
+    return {"id": party.id, "country": party.country, **part, **files}
 
 
 def _write_toml(path: Path, comment: str, values: Mapping[str, Value]) -> Path:

@@ -9,8 +9,8 @@ COUNTRIES = ("GTM", "MEX", "USA")
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxPartner:
-    """An agency of the sandbox; `curve` gives it a P-256 signing key, so that both algorithms are in use."""
+class SandboxParty:
+    """An agency or officer; `curve` gives it a P-256 signing key, so that both algorithms are in use."""
 
     id: str
     name: str
@@ -24,35 +24,25 @@ class SandboxPartner:
         return self.id[:3]
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxOfficer:
-    """A person of the sandbox, with one role."""
-
-    id: str
-    country: str
-    role: str
-
-
 PARTNERS = (
-    SandboxPartner("USA.DHS.CBP", "U.S. Customs and Border Protection", ("provider", "reader")),
-    SandboxPartner(
+    SandboxParty("USA.DHS.CBP", "U.S. Customs and Border Protection", ("provider", "reader")),
+    SandboxParty(
         "MEX.SEGOB.UPMRIP",
         "Unidad de Política Migratoria, Registro e Identidad de Personas",
         ("provider", "reader"),
         curve=True,
     ),
-    SandboxPartner("GTM.IGM", "Instituto Guatemalteco de Migración", ("provider", "reader")),
-    SandboxPartner("GTM.SEGEPLAN", "Secretaría de Planificación y Programación de la Presidencia", ("reader",)),
-    SandboxPartner("MEX.SPECIMEN", "Specimen, suspended", ("provider", "reader"), suspended=True),
+    SandboxParty("GTM.IGM", "Instituto Guatemalteco de Migración", ("provider", "reader")),
+    SandboxParty("GTM.SEGEPLAN", "Secretaría de Planificación y Programación de la Presidencia", ("reader",)),
+    SandboxParty("MEX.SPECIMEN", "Specimen, suspended", ("provider", "reader"), suspended=True),
 )
 
 _ROLES = {"SECURITY": "security-officer", "APPROVER": "approver", "DPO": "data-protection-officer"}
 OFFICERS = tuple(
-    SandboxOfficer(f"{country}.OFFICER.{short}", country, role)
+    SandboxParty(officer := f"{country}.OFFICER.{short}", officer, (role,), curve=country == "MEX")
     for country in COUNTRIES
     for short, role in _ROLES.items()
 )
 
-# Certificates for tests and for trying out refusals; they speak for this partner, or try to.
+# Whose name the specimens bear: certificates for tests and for trying out refusals.
 SPECIMEN_PARTNER = "USA.DHS.CBP"
-SPECIMENS = ("unpinned", "revoked", "expired", "not-yet-valid", "foreign", "withdrawn")
