@@ -19,11 +19,7 @@ DEPTH_MAX = 32
 
 
 def canonical_bytes(value: JSON) -> bytes:
-    """Return the canonical UTF-8 bytes of a value.
-
-    Raises:
-        ValueError: when the value has a form that this restriction leaves out.
-    """
+    """Return the canonical UTF-8 bytes of a value; ValueError when this restriction leaves its form out."""
     _check(value, 0)
     try:
         # Measured: orjson writes the escapes of RFC 8785, section 3.2.2.2; tests compare it with PyPI rfc8785.
@@ -33,11 +29,7 @@ def canonical_bytes(value: JSON) -> bytes:
 
 
 def parse_canonical(data: bytes) -> JSON:
-    """Return the value whose canonical form these bytes are.
-
-    Raises:
-        ValueError: when they are not exactly that (a duplicate key, a space or another spelling included).
-    """
+    """Return the value whose canonical form these bytes are; ValueError for every other spelling."""
     value: JSON = orjson.loads(data)
     if canonical_bytes(value) != data:
         raise ValueError("not in canonical form")

@@ -47,11 +47,7 @@ def b64(data: bytes) -> str:
 
 
 def unb64(text: str) -> bytes:
-    """Read base64 in its one canonical spelling.
-
-    Raises:
-        ValueError: when the text has any other character, padding or spare bits.
-    """
+    """Read base64 in its one canonical spelling; ValueError for any other character, padding or spare bits."""
     data = base64.b64decode(text.encode("ascii"), validate=True)
     # Spare bits that are not zero would give one value several spellings, so that a proof could be altered unnoticed.
     if b64(data) != text:
@@ -65,11 +61,7 @@ def b64url(data: bytes) -> str:
 
 
 def unb64url(text: str) -> bytes:
-    """Read base64url without padding in its one canonical spelling.
-
-    Raises:
-        ValueError: when the text has any other character, padding or spare bits.
-    """
+    """Read base64url without padding in its one canonical spelling; raises as `unb64`."""
     data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     if b64url(data) != text:
         raise ValueError("base64url is not canonical")

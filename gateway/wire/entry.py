@@ -57,11 +57,7 @@ def build_event(
     personal: Mapping[str, JSON] | None = None,
     personal_key: bytes = b"",
 ) -> Event:
-    """Return the leaf, payload and disclosures of an event.
-
-    Raises:
-        ValueError: when a field's name is reserved or given twice, or a key is too short.
-    """
+    """Return an event; ValueError when a field's name is reserved or given twice, or a key is too short."""
     personal = personal or {}
     if len(key) < KEY_BYTES_MIN or (personal and len(personal_key) < KEY_BYTES_MIN):
         raise ValueError("a salt key has at least 16 bytes")
@@ -106,11 +102,7 @@ def parse_entry(entry: bytes) -> Entry:
 
 
 def open_event(entry: bytes, payload: bytes, disclosures: Iterable[str]) -> dict[str, JSON]:
-    """Return the fields that the disclosures open, each proven to be committed to by the leaf.
-
-    Raises:
-        EntryInvalid: when payload or a disclosure does not belong to the leaf.
-    """
+    """Return the fields that the disclosures open, each proven to belong to the leaf, or raise EntryInvalid."""
     if sha256(payload) != parse_entry(entry).payload_digest:
         raise EntryInvalid("the payload is not that of the leaf")
     digests = _payload_digests(payload)

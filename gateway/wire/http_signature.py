@@ -79,11 +79,7 @@ def signature_base(
     request: RequestHead | None = None,
     answer: AnswerHead | None = None,
 ) -> bytes:
-    """Return the bytes that are signed (RFC 9421, section 2.5).
-
-    Raises:
-        SignatureRefused: when a component is unknown, not there, or cannot stand in a signature base.
-    """
+    """Return the bytes that are signed (RFC 9421, section 2.5), or raise SignatureRefused for a component."""
     lines: list[str] = []
     for component in components:
         source = request if component.of_request or answer is None else answer

@@ -78,11 +78,7 @@ class FileSigner:
 
     @classmethod
     def load(cls, path: Path | str) -> FileSigner:
-        """Read an unencrypted PKCS#8 PEM file.
-
-        Raises:
-            KeyUnsupported: when the file is malformed or encrypted, or the key neither Ed25519 nor P-256.
-        """
+        """Read an unencrypted PKCS#8 PEM file; KeyUnsupported when it is none, of an Ed25519 or P-256 key."""
         try:
             key = load_pem_private_key(Path(path).read_bytes(), password=None)
         except (TypeError, ValueError, exceptions.UnsupportedAlgorithm) as error:
@@ -106,11 +102,7 @@ class FileSigner:
 
 
 def algorithm_of(public: PublicKey) -> str:
-    """Return the RFC 9421 name of the algorithm that a key is used with.
-
-    Raises:
-        KeyUnsupported: when the key is neither Ed25519 nor P-256.
-    """
+    """Return the RFC 9421 name of a key's algorithm; KeyUnsupported when it is neither Ed25519 nor P-256."""
     if isinstance(public, ed25519.Ed25519PublicKey):
         return ED25519
     if isinstance(public.curve, ec.SECP256R1):
@@ -138,10 +130,9 @@ def ed25519_der(raw: bytes) -> bytes:
 
 def jwk_of(public: PublicKey) -> dict[str, str]:
     """Return the members of a key's JWK that RFC 7638 requires, and no other."""
-    if algorithm_of(public) == ED25519:
-        assert isinstance(public, ed25519.Ed25519PublicKey)
+    if isinstance(public, ed25519.Ed25519PublicKey):
         return {"kty": "OKP", "crv": "Ed25519", "x": b64url(public.public_bytes_raw())}
-    assert isinstance(public, ec.EllipticCurvePublicKey)
+    assert algorithm_of(public) == ECDSA_P256
     numbers = public.public_numbers()
     x, y = (b64url(number.to_bytes(_COORDINATE_BYTES, "big")) for number in (numbers.x, numbers.y))
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
@@ -153,14 +144,11 @@ def published_jwk(signer: Signer) -> dict[str, str]:
     return {**jwk_of(_load(signer.public_der)), "kid": signer.keyid, "use": "sig", "alg": algorithm}
 
 
-def thumbprint(public: PublicKey) -> str:
-    """Return the RFC 7638 thumbprint that names a key, base64url of SHA-256."""
-    return b64url(sha256(canonical_bytes(jwk_of(public))))
-
-
 def signing_public(public: PublicKey) -> SigningPublic:
-    """Return a key with its name and algorithm."""
-    return SigningPublic(thumbprint(public), algorithm_of(public), public_der(public))
+    """Return a key with its algorithm and the RFC 7638 thumbprint that names it."""
+    algorithm = algorithm_of(public)
+    thumbprint = b64url(sha256(canonical_bytes(jwk_of(public))))
+    return SigningPublic(thumbprint, algorithm, public_der(public))
 
 
 def public_of_der(der: bytes) -> SigningPublic:
@@ -169,11 +157,7 @@ def public_of_der(der: bytes) -> SigningPublic:
 
 
 def public_of_jwk(jwk: Mapping[str, object]) -> SigningPublic:
-    """Return the key of a JWK; its `kid` must be the thumbprint where there is one.
-
-    Raises:
-        KeyUnsupported: when it is malformed, or neither Ed25519 nor P-256.
-    """
+    """Return the key of a JWK; KeyUnsupported when it is malformed, of another kind, or `kid` is no thumbprint."""
     try:
         x = unb64url(str(jwk["x"]))
         if (jwk["kty"], jwk["crv"]) == ("OKP", "Ed25519"):
@@ -191,11 +175,7 @@ def public_of_jwk(jwk: Mapping[str, object]) -> SigningPublic:
 
 
 def verify_bytes(algorithm: str, public: bytes, signature: bytes, data: bytes) -> None:
-    """Check a signature with a key given as SubjectPublicKeyInfo.
-
-    Raises:
-        InvalidSignature: when the key did not sign these bytes with this algorithm.
-    """
+    """Check that a key (its SubjectPublicKeyInfo) signed some bytes with an algorithm, or raise InvalidSignature."""
     key = _load(public)
     if algorithm_of(key) != algorithm or len(signature) != _SIGNATURE_BYTES:
         raise InvalidSignature

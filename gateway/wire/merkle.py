@@ -80,11 +80,7 @@ def tree_root(size: int, hash_at: HashAt) -> bytes:
 
 
 def inclusion_proof(leaf_index: int, tree_size: int, hash_at: HashAt) -> tuple[bytes, ...]:
-    """Return the audit path of a leaf, from its sibling up (RFC 6962, section 2.1.1).
-
-    Raises:
-        ValueError: when the tree has no such leaf.
-    """
+    """Return the audit path of a leaf, from its sibling up (RFC 6962, section 2.1.1), or raise ValueError."""
     if not 0 <= leaf_index < tree_size:
         raise ValueError("no such leaf")
     start, end = 0, tree_size
@@ -101,11 +97,7 @@ def inclusion_proof(leaf_index: int, tree_size: int, hash_at: HashAt) -> tuple[b
 
 
 def consistency_proof(old_size: int, new_size: int, hash_at: HashAt) -> tuple[bytes, ...]:
-    """Return the proof that a tree begins with an older tree (RFC 6962, section 2.1.2).
-
-    Raises:
-        ValueError: when the sizes are not in order. From size 0 the proof is empty.
-    """
+    """Return the proof that a tree begins with an older tree (RFC 6962, section 2.1.2), or raise ValueError."""
     if not 0 <= old_size <= new_size:
         raise ValueError("sizes out of order")
     if old_size in {0, new_size}:
@@ -128,11 +120,7 @@ def consistency_proof(old_size: int, new_size: int, hash_at: HashAt) -> tuple[by
 def verify_inclusion(
     hashed_leaf: bytes, *, leaf_index: int, tree_size: int, proof: Sequence[bytes], root: bytes
 ) -> None:
-    """Check that a leaf stands at an index of a tree (RFC 9162, section 2.1.3.2).
-
-    Raises:
-        ProofInvalid: when the proof does not lead from the leaf to the root.
-    """
+    """Check that a leaf stands at an index of a tree (RFC 9162, section 2.1.3.2), or raise ProofInvalid."""
     if not 0 <= leaf_index < tree_size:
         raise ProofInvalid("no such leaf")
     result = hashed_leaf
@@ -145,11 +133,7 @@ def verify_inclusion(
 def verify_consistency(
     *, old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
 ) -> None:
-    """Check that a tree begins with an older tree (RFC 9162, section 2.1.4.2).
-
-    Raises:
-        ProofInvalid: when it does not, or the proof does not show it.
-    """
+    """Check that a tree begins with an older tree (RFC 9162, section 2.1.4.2), or raise ProofInvalid."""
     if not 0 <= old_size <= new_size:
         raise ProofInvalid("sizes out of order")
     if old_size in {0, new_size}:
@@ -177,11 +161,7 @@ def verify_consistency(
 
 
 def _sides(node: int, last: int, length: int) -> list[bool]:
-    """Return for each hash of a proof, from below, whether it is the left sibling.
-
-    Raises:
-        ProofInvalid: when a proof from this node to the root has another length.
-    """
+    """Return for each hash of a proof, from below, whether it is the left sibling; ProofInvalid for another length."""
     sides: list[bool] = []
     for _ in range(length):
         if last == 0:

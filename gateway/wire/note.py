@@ -73,11 +73,7 @@ class Note:
 
 
 def verifier_of(signer: Signer, name: str) -> Verifier:
-    """Return the verifier of a log key under a name.
-
-    Raises:
-        ValueError: when the key is not Ed25519 or the name cannot stand in a note.
-    """
+    """Return the verifier of a log key; ValueError when it is not Ed25519, or the name cannot stand in a note."""
     _check_name(name)
     return Verifier(name, TYPE_ED25519, public_raw(signer.public_der))
 
@@ -90,10 +86,8 @@ def format_vkey(verifier: Verifier) -> str:
 
 def parse_vkey(vkey: str) -> Verifier:
     """Read a verifier key; ValueError when it is malformed, of an unknown type, or its hash is not that of its key."""
-    parts = vkey.split("+", 2)
-    if len(parts) != 3:  # noqa: PLR2004 name, hash, key
-        raise ValueError("not a verifier key")
-    name, key_hash, key = parts[0], parts[1], unb64(parts[2])
+    name, key_hash, encoded = vkey.split("+", 2)
+    key = unb64(encoded)
     _check_name(name)
     if len(key) != 1 + _PUBLIC_BYTES or key[0] not in {TYPE_ED25519, TYPE_COSIGNATURE}:
         raise ValueError("verifier key of an unknown type")
@@ -104,11 +98,7 @@ def parse_vkey(vkey: str) -> Verifier:
 
 
 def sign_note(text: str, signer: Signer, name: str) -> bytes:
-    """Return a text as a note signed by an Ed25519 key under a name.
-
-    Raises:
-        NoteInvalid: when the text cannot stand in a note.
-    """
+    """Return a text as a note signed by an Ed25519 key; NoteInvalid when it cannot stand in a note."""
     _check_text(text)
     line = signature_line(name, verifier_of(signer, name).key_hash, signer.sign(text.encode()))
     return f"{text}\n{line}".encode()
@@ -120,11 +110,7 @@ def signature_line(name: str, key_hash: bytes, signature: bytes) -> str:
 
 
 def read_note(data: bytes) -> Note:
-    """Take a note apart; nothing in it is trusted yet.
-
-    Raises:
-        NoteInvalid: when it is malformed.
-    """
+    """Take a note apart, or raise NoteInvalid; nothing in it is trusted yet."""
     try:
         whole = data.decode()
     except UnicodeDecodeError as error:
@@ -144,11 +130,7 @@ def read_note(data: bytes) -> Note:
 
 
 def verified_by(note: Note, verifiers: Sequence[Verifier]) -> tuple[Verifier, ...]:
-    """Return those verifiers whose signatures stand under a note and hold.
-
-    Raises:
-        NoteInvalid: when none does, or the signature of a known key fails.
-    """
+    """Return those verifiers whose signatures hold; NoteInvalid when none is there, or that of a known key fails."""
     known = {(verifier.name, verifier.key_hash): verifier for verifier in verifiers}
     if len(known) != len(set(verifiers)):
         raise NoteInvalid("two known keys with one name and hash")
@@ -168,11 +150,7 @@ def verified_by(note: Note, verifiers: Sequence[Verifier]) -> tuple[Verifier, ..
 
 
 def open_note(data: bytes, verifiers: Sequence[Verifier]) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a note and the names of the known keys that signed it.
-
-    Raises:
-        NoteInvalid: when it is malformed, none of them signed it, or the signature of one fails.
-    """
+    """Return the text of a note and the names of the known keys that signed it; raises as `verified_by`."""
     note = read_note(data)
     return note.text, tuple(verifier.name for verifier in verified_by(note, verifiers))
 

@@ -62,10 +62,9 @@ def format_receipt(  # noqa: PLR0913 one argument for each member of the file
 
 
 def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> VerifiedReceipt:
-    """Check a receipt against a policy that the reader already had; keys inside the receipt are never believed.
+    """Check a receipt against a policy that the reader already had, or raise ReceiptInvalid.
 
-    Raises:
-        ReceiptInvalid: when any step fails.
+    Keys inside the receipt are never believed.
     """
     parts = _take_apart(receipt)
     try:

@@ -34,12 +34,12 @@ class TileRef:
 
 def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
     """Return the path of a hash tile, `tile/0/x001/x234/067.p/12`."""
-    return f"tile/{level}/{_index_path(index)}{_width_path(width)}"
+    return _path(level, index, width)
 
 
 def entries_path(index: int, width: int = TILE_WIDTH) -> str:
     """Return the path of an entry bundle, `tile/entries/000`."""
-    return f"tile/entries/{_index_path(index)}{_width_path(width)}"
+    return _path("entries", index, width)
 
 
 def parse_tile_path(path: str) -> TileRef:
@@ -47,12 +47,12 @@ def parse_tile_path(path: str) -> TileRef:
     match = _PATH.fullmatch(path)
     if match is None:
         raise ValueError("not a tile path")
-    level, index, width = match["level"], int(match["index"].replace("x", "").replace("/", "")), match["width"]
-    ref = TileRef(None if level is None else int(level), index, TILE_WIDTH if width is None else int(width))
-    canonical = entries_path(index, ref.width) if ref.level is None else tile_path(ref.level, index, ref.width)
-    if canonical != path or (ref.level or 0) > LEVEL_MAX:
+    level = None if match["level"] is None else int(match["level"])
+    index, width = int(match["index"].replace("x", "").replace("/", "")), int(match["width"] or TILE_WIDTH)
+    # Written again it must be the same: `x000/001` would be a second name of tile 1.
+    if _path(match["level"] or "entries", index, width) != path or (level or 0) > LEVEL_MAX:
         raise ValueError("not a tile path")
-    return ref
+    return TileRef(level, index, width)
 
 
 def tile_width(level: int, index: int, tree_size: int) -> int:
@@ -79,22 +79,14 @@ def tile_root(hashes: Sequence[bytes]) -> bytes:
 
 
 def entry_bundle(entries: Sequence[bytes]) -> bytes:
-    """Return entries as a bundle: each behind its length as two bytes, big-endian.
-
-    Raises:
-        ValueError: when there are more than 256, none, or one is longer than 65,535 bytes.
-    """
+    """Return 1 to 256 entries as a bundle: each behind its length as two bytes, big-endian, or raise ValueError."""
     if not 0 < len(entries) <= TILE_WIDTH or any(len(entry) > ENTRY_BYTES_MAX for entry in entries):
         raise ValueError("too many entries, or too long")
     return b"".join(len(entry).to_bytes(_LENGTH_BYTES, "big") + entry for entry in entries)
 
 
 def split_bundle(data: bytes) -> tuple[bytes, ...]:
-    """Return the entries of a bundle.
-
-    Raises:
-        ValueError: when the bytes do not end where an entry ends, or there are none or more than 256.
-    """
+    """Return the 1 to 256 entries of a bundle; ValueError when the bytes do not end where an entry ends."""
     ends = [0]
     while ends[-1] < len(data) and len(ends) <= TILE_WIDTH:
         start = ends[-1] + _LENGTH_BYTES
@@ -122,14 +114,12 @@ def hash_reader(read_tile: Callable[[int, int], bytes]) -> HashAt:
     return hash_at
 
 
-def _index_path(index: int) -> str:
-    digits = str(index)
-    digits = digits.zfill(-(-len(digits) // 3) * 3)
-    groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
-    return "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
-
-
-def _width_path(width: int) -> str:
+def _path(kind: object, index: int, width: int) -> str:
     if not 0 < width <= TILE_WIDTH:
         raise ValueError("no such width")
-    return "" if width == TILE_WIDTH else f".p/{width}"
+    thousands, last = divmod(index, 1000)
+    groups = f"{last:03}"
+    while thousands:
+        thousands, group = divmod(thousands, 1000)
+        groups = f"x{group:03}/{groups}"
+    return f"tile/{kind}/{groups}" + ("" if width == TILE_WIDTH else f".p/{width}")

@@ -6,7 +6,6 @@ Only partners and officers are served: the times of the entries alone tell when 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request
@@ -19,12 +18,11 @@ from gateway.errors import NotFound
 from gateway.storage.engine import Tx
 from gateway.wire.note import format_vkey
 from gateway.wire.policy_file import format_policy
+from gateway.wire.tiles import parse_tile_path
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
-_TILE = re.compile(r"(0|[1-9]\d?|entries)/((?:x\d{3}/)*\d{3})(?:\.p/([1-9]\d{0,2}))?")
-_FULL = 256
 
 
 def log_routes(desk: Desk) -> APIRouter:
@@ -55,26 +53,15 @@ def log_routes(desk: Desk) -> APIRouter:
 
 
 def tile_reader(path: str) -> Callable[[Tx], bytes]:
-    """Return what reads the tile or bundle that a path names.
-
-    Raises:
-        NotFound: when the path is not in its one canonical form.
-    """
-    named = _TILE.fullmatch(path)
-    if named is None:
-        raise NotFound
-    level, groups, partial = named.groups()
-    parts = groups.split("/")
-    # `x000/001` would be a second name of tile 1.
-    if len(parts) > 1 and parts[0] == "x000":
-        raise NotFound
-    index = int("".join(part.removeprefix("x") for part in parts))
-    width = int(partial) if partial else _FULL
-    if width > _FULL or (partial and width == _FULL):
-        raise NotFound
-    if level == "entries":
-        return lambda tx: entries_bytes(tx, index=index, width=width)
-    return lambda tx: tile_bytes(tx, level=int(level), index=index, width=width)
+    """Return what reads the tile or bundle that a path names; NotFound when it is not in its one canonical form."""
+    try:
+        named = parse_tile_path(f"tile/{path}")
+    except ValueError as error:
+        raise NotFound from error
+    if named.level is None:
+        return lambda tx: entries_bytes(tx, index=named.index, width=named.width)
+    level = named.level
+    return lambda tx: tile_bytes(tx, level=level, index=named.index, width=named.width)
 
 
 def _serve(desk: Desk, visit: Visit, shard: str, read: Callable[[Tx], bytes]) -> bytes:
