@@ -23,7 +23,7 @@ from gateway.clock import SystemClock
 
 if TYPE_CHECKING:
     from gateway.contracting.contract import ContractSet
-    from gateway.review.progress import Progress as Counting
+    from gateway.review.findings import Progress as Counting
     from gateway.settings import Settings
     from gateway.storage.engine import Storage
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.auditlog.edge import Edge, FullTile
 from gateway.auditlog.receipts import disclosures_of
-from gateway.review.findings import Defect, Finding
-from gateway.review.progress import Progress
+from gateway.review.findings import Defect, Finding, Progress
 from gateway.storage import inspection, log
 from gateway.storage.engine import Tx
 from gateway.wire.canonical import JSON

@@ -15,8 +15,7 @@ from itertools import groupby
 from gateway.auditlog.event_kinds import SubmissionAccepted
 from gateway.auditlog.receipts import fields_of
 from gateway.contracting.rows import canonical_line
-from gateway.review.findings import Defect, Finding
-from gateway.review.progress import Progress
+from gateway.review.findings import Defect, Finding, Progress
 from gateway.storage import inspection
 from gateway.storage.engine import Tx
 from gateway.storage.inspection import RecordState, SubmissionState
@@ -25,6 +24,14 @@ from gateway.wire.digests import b64
 from gateway.wire.merkle import RunningRoot, leaf_hash
 
 SUBMISSIONS_STEP = 100
+# The fields of a submission's event that its row states too.
+_COLUMN_OF_FIELD = {"partner": "partner_id", "submission_id": "id"} | {
+    name: name
+    for name in (
+        *("received_count", "accepted_count", "duplicate_count", "refused_count", "root_received", "root_accepted"),
+        *("content_digest", "contract_digest", "keyid", "signature"),
+    )
+}
 
 
 @dataclass(slots=True)
@@ -118,22 +125,9 @@ def _check_evidence(submission: SubmissionState) -> Iterator[Finding]:
     except ValueError as error:
         yield Finding(Defect.SUBMISSION_EVENT, where, str(error))
         return
-    stated = {
-        "partner": submission.partner_id,
-        "submission_id": submission.id,
-        "received_count": submission.received_count,
-        "accepted_count": submission.accepted_count,
-        "duplicate_count": submission.duplicate_count,
-        "refused_count": submission.refused_count,
-        "root_received": b64(submission.root_received),
-        "root_accepted": b64(submission.root_accepted),
-        "content_digest": b64(submission.content_digest),
-        "contract_digest": submission.contract_digest,
-        "keyid": submission.keyid,
-        "signature": b64(submission.signature),
-    }
-    for name, value in stated.items():
-        if fields.get(name) != value:
+    for name, column in _COLUMN_OF_FIELD.items():
+        value = getattr(submission, column)
+        if fields.get(name) != (b64(value) if isinstance(value, bytes) else value):
             yield Finding(Defect.SUBMISSION_EVENT, where, f"{name} is not what the event says")
 
 

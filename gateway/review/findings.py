@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check can find; this file is about findings, which name the evidence and never a value of a record."""
+"""What a check tells; this file is about findings, which name the evidence and no value of a record, and progress."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class Defect(StrEnum):
@@ -48,3 +49,14 @@ class Finding:
     def __str__(self) -> str:
         """Return one line for a person."""
         return f"{self.defect} at {self.where}" + (f": {self.detail}" if self.detail else "")
+
+
+class Progress(Protocol):
+    """Called now and then with what is being counted and how many there were."""
+
+    def __call__(self, what: str, count: int, /) -> None: ...
+
+
+def silent(what: str, count: int, /) -> None:
+    """Tell nobody."""
+    del what, count

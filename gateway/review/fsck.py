@@ -15,8 +15,7 @@ from itertools import islice
 from gateway.contracting.contract import ContractSet
 from gateway.review.check_log import check_events, check_tree
 from gateway.review.check_records import check_records
-from gateway.review.findings import Finding
-from gateway.review.progress import Progress, silent
+from gateway.review.findings import Finding, Progress, silent
 from gateway.storage.engine import Storage, Tx
 from gateway.wire.note import Verifier
 

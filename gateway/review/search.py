@@ -22,12 +22,12 @@ from gateway.policy.decide import DecisionPoint
 from gateway.policy.requests import review_audit
 from gateway.storage import log
 from gateway.storage.engine import Storage, Tx
+from gateway.storage.log import EVENTS_PAGE_MAX, EventQuery
 from gateway.trip import Officer, Permit
 from gateway.wire.canonical import JSON
 from gateway.wire.entry import open_event
 from gateway.wire.policy_file import LogPolicy
 
-PAGE_EVENTS = 100
 TEXT_CHARS_MAX = 64
 
 
@@ -49,20 +49,6 @@ class ReviewRequest:
     path: str
     source: str
     request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class EventQuery:
-    """What is looked for; an empty part does not narrow. `after` is the last event id of the page before."""
-
-    kind: str = ""
-    partner: str = ""
-    outcome: str = ""
-    request_id: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    after: str = ""
-    limit: int = PAGE_EVENTS
 
 
 def read_query(parameters: Mapping[str, str]) -> EventQuery:
@@ -90,7 +76,7 @@ def search_events(desk: ReviewDesk, request: ReviewRequest, query: EventQuery) -
     Raises:
         DeniedByPolicy: when the officer may not review.
     """
-    permit = _permit(desk, request)
+    permit = desk.policy.decide(review_audit(request.officer, country=request.officer.country))
     return desk.storage.write(lambda tx: _search(tx, desk, request, query, permit))
 
 
@@ -101,28 +87,16 @@ def show_event(desk: ReviewDesk, request: ReviewRequest, event_id: str) -> dict[
         DeniedByPolicy: when the officer may not review.
         NotFound: when there is no such event, or it is another country's: that looks the same, and is recorded too.
     """
-    permit = _permit(desk, request)
+    permit = desk.policy.decide(review_audit(request.officer, country=request.officer.country))
     shown = desk.storage.write(lambda tx: _show(tx, desk, request, event_id, permit))
     if shown is None:
         raise NotFound
     return shown
 
 
-def _permit(desk: ReviewDesk, request: ReviewRequest) -> Permit:
-    return desk.policy.decide(review_audit(request.officer, country=request.officer.country))
-
-
 def _search(tx: Tx, desk: ReviewDesk, request: ReviewRequest, query: EventQuery, permit: Permit) -> dict[str, Any]:
-    filters = log.EventFilter(
-        kinds=frozenset({query.kind} - {""}),
-        partner_id=query.partner,
-        outcome=query.outcome,
-        request_id=query.request_id,
-        since=query.since,
-        until=query.until,
-    )
-    found = log.list_events(tx, request.officer.country, after=query.after, limit=query.limit, filters=filters)
-    _record(tx, desk, request, permit, asked=_as_json(query), result_count=len(found))
+    found = log.list_events(tx, request.officer.country, query)
+    _record(tx, desk, request, permit, asked=_json_of(query), result_count=len(found))
     events = [summary_of(event) for event in found]
     # A full page may have another behind it; nothing is counted to find out.
     following = found[-1].id if len(found) == query.limit else None
@@ -158,15 +132,9 @@ def summary_of(event: log.StoredEvent) -> dict[str, Any]:
 
 
 def _record(
-    tx: Tx,
-    desk: ReviewDesk,
-    request: ReviewRequest,
-    permit: Permit,
-    *,
-    asked: Mapping[str, JSON],
-    result_count: int,
-) -> str:
-    return record_event(
+    tx: Tx, desk: ReviewDesk, request: ReviewRequest, permit: Permit, *, asked: Mapping[str, JSON], result_count: int
+) -> None:
+    record_event(
         tx,
         SearchRun(
             path=request.path,
@@ -188,17 +156,12 @@ def _read(name: str, value: str) -> str | int | datetime:
     if name in {"since", "until"}:
         return parse_instant(value)
     if name == "limit":
-        return min(max(1, int(value)), log.EVENTS_PAGE_MAX)
+        return min(max(1, int(value)), EVENTS_PAGE_MAX)
     if (name == "kind" and value not in EVENT_CLASSES) or (name == "after" and not is_id(value)):
         raise ValueError(value)
     return value
 
 
-def _as_json(query: EventQuery) -> dict[str, JSON]:
-    asked: dict[str, JSON] = {}
-    for name, value in asdict(query).items():
-        if isinstance(value, datetime):
-            asked[name] = format_instant(value)
-        elif value is not None and value != "":
-            asked[name] = value
-    return asked
+def _json_of(query: EventQuery) -> dict[str, JSON]:
+    asked = {name: value for name, value in asdict(query).items() if value not in {None, ""}}
+    return {name: format_instant(value) if isinstance(value, datetime) else value for name, value in asked.items()}

@@ -18,6 +18,7 @@ from gateway.errors import Fault
 from gateway.storage import tables
 from gateway.storage.engine import Tx
 
+EVENTS_PAGE = 100
 EVENTS_PAGE_MAX = 500
 
 
@@ -87,15 +88,17 @@ class StoredCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class EventFilter:
-    """What an officer looks for; an empty part does not narrow."""
+class EventQuery:
+    """What is looked for; an empty part does not narrow. `after` is the last event id of the page before."""
 
-    kinds: frozenset[str] = frozenset()
-    partner_id: str = ""
+    kind: str = ""
+    partner: str = ""
     outcome: str = ""
     request_id: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    after: str = ""
+    limit: int = EVENTS_PAGE
 
 
 _EVENT_COLUMNS = tuple(tables.event.c[name] for name in StoredEvent.__slots__)
@@ -235,15 +238,13 @@ def audience_of(tx: Tx, event_id: str) -> frozenset[str]:
     return frozenset(row.country for row in rows)
 
 
-def list_events(
-    tx: Tx, country: str, *, after: str = "", limit: int = EVENTS_PAGE_MAX, filters: EventFilter | None = None
-) -> list[StoredEvent]:
+def list_events(tx: Tx, country: str, query: EventQuery) -> list[StoredEvent]:
     """Return events that a country's officers may see, oldest first: those behind `after`, else the newest ones."""
     event_id = tables.event_audience.c.event_id
-    page = _visible_to(country).where(*_conditions(filters or EventFilter())).limit(min(limit, EVENTS_PAGE_MAX))
-    page = page.where(event_id > after).order_by(event_id) if after else page.order_by(event_id.desc())
+    page = _visible_to(country).where(*_conditions(query)).limit(min(query.limit, EVENTS_PAGE_MAX))
+    page = page.where(event_id > query.after).order_by(event_id) if query.after else page.order_by(event_id.desc())
     found = [StoredEvent(*row) for row in tx.connection.execute(page)]
-    return found if after else found[::-1]
+    return found if query.after else found[::-1]
 
 
 def get_visible_event(tx: Tx, country: str, event_id: str) -> StoredEvent | None:
@@ -259,14 +260,12 @@ def _visible_to(country: str) -> Select[*tuple[Any, ...]]:
     return visible.where(audience.c.country == country)
 
 
-def _conditions(filters: EventFilter) -> list[ColumnElement[bool]]:
-    event = tables.event.c
-    equal = {"partner_id": filters.partner_id, "outcome": filters.outcome, "request_id": filters.request_id}
-    conditions = [event[name] == value for name, value in equal.items() if value]
-    if filters.kinds:
-        conditions.append(event.kind.in_(sorted(filters.kinds)))
-    if filters.since is not None:
-        conditions.append(event.at >= filters.since)
-    if filters.until is not None:
-        conditions.append(event.at < filters.until)
+def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
+    c = tables.event.c
+    equal = {c.kind: query.kind, c.partner_id: query.partner, c.outcome: query.outcome, c.request_id: query.request_id}
+    conditions = [column == value for column, value in equal.items() if value]
+    if query.since is not None:
+        conditions.append(c.at >= query.since)
+    if query.until is not None:
+        conditions.append(c.at < query.until)
     return conditions

@@ -119,7 +119,7 @@ class Counter:
 
     def seen_by(self, country: str) -> list[dict[str, object]]:
         """Return what the officers of a country see of all pulls."""
-        found = self.desk.storage.read(lambda tx: log.list_events(tx, country))
+        found = self.desk.storage.read(lambda tx: log.list_events(tx, country, log.EventQuery()))
         return [json.loads(stored.fields) for stored in found]
 
 

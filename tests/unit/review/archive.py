@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from sqlalchemy import text
 from gateway.contracting.contract import ContractSet
 from gateway.contracting.load import load_contracts
 from gateway.contracting.rows import canonical_line
+from gateway.intake.desk import IntakeDesk
 from gateway.intake.keep import keep
 from gateway.review.findings import Finding
 from gateway.review.fsck import fsck
@@ -58,7 +60,11 @@ def submit(
     )
     peer = PeerCertificate(der=b"", sha256=bytes(32))
     request = SignedRequest(submission.envelope.request_id, "POST", "", PATH, (), peer, iter(()), NOW)
-    accepted = world.storage.write(lambda tx: keep(tx, request, submission, PERMIT, at=world.clock.now()))
+    desk = cast("IntakeDesk", SimpleNamespace(clock=world.clock, anchors=None))
+    with pytest.MonkeyPatch.context() as patch:
+        # Whether the partner was stopped meanwhile is not asked here: these rows need no certificate.
+        patch.setattr("gateway.intake.keep.identify_partner", lambda *_, **__: None)
+        accepted = world.storage.write(lambda tx: keep(tx, desk, request, submission, PERMIT))
     world.kept.append(accepted.submission_id)
     return accepted.submission_id
 

@@ -9,9 +9,10 @@ from gateway.auditlog.receipts import fields_of
 from gateway.clock import format_instant
 from gateway.errors import DeniedByPolicy, NotFound, RequestMalformed
 from gateway.policy.decide import DecisionPoint
-from gateway.review.search import EventQuery, ReviewDesk, ReviewRequest, read_query, search_events, show_event
+from gateway.review.search import ReviewDesk, ReviewRequest, read_query, search_events, show_event
 from gateway.storage import log
 from gateway.storage.engine import Storage
+from gateway.storage.log import EventQuery
 from gateway.trip import Officer
 from gateway.wire.receipt import verify_receipt
 from tests.unit.auditlog.world import POLICY, World
