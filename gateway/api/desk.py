@@ -46,3 +46,7 @@ class Desk:
     async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run work on a thread for reads: no database call and no parsing of certificates on the event loop."""
         return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self.reading)
+
+    async def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a submission on a thread of its own kind."""
+        return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=self.submitting)

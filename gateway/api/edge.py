@@ -82,6 +82,8 @@ class Edge:
             if not outgoing.started:
                 await fault(visit)(scope, receive, answer)
         finally:
+            # Whatever event this request left goes into the log at once.
+            self._desk.keeper.wake()
             log.info("request served", method=scope["method"], path=_route(scope), status=outgoing.status)
 
     def _admit(self, visit: Visit, scope: Scope) -> None:
@@ -128,7 +130,6 @@ async def refused(desk: Desk, visit: Visit, refusal: Refusal) -> Response:
         refusal.audit_event = await anyio.to_thread.run_sync(record_refusal, desk, visit, refusal)
     except Refusal as away:  # no answer without evidence: the event could not be written
         refusal = away
-    desk.keeper.wake()
     problem = problem_of(refusal, public_origin=desk.public_origin, language=visit.language)
     headers = {"content-language": visit.language, "cache-control": "no-store"}
     if problem.audit_event:

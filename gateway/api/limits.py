@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +17,8 @@ from gateway.errors import RateLimited
 
 CALLERS_MAX = 10_000
 BURST_SPAN = timedelta(seconds=60)
+# What was refused, and to whom.
+Key = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -32,10 +33,10 @@ class RateLimit:
     def __init__(self, *, per_second: float, burst: int) -> None:
         self._per_second = per_second
         self._burst = burst
-        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._turn = threading.Lock()
 
-    def take(self, caller: Hashable, *, at: datetime) -> None:
+    def take(self, caller: str, *, at: datetime) -> None:
         """Spend one token of a caller.
 
         Raises:
@@ -67,10 +68,10 @@ class Bursts:
     """Counts refusals in a row; the first of a burst is told at once, the others together."""
 
     def __init__(self) -> None:
-        self._open: dict[Hashable, Burst] = {}
+        self._open: dict[Key, Burst] = {}
         self._turn = threading.Lock()
 
-    def count(self, key: Hashable, *, at: datetime) -> Burst | None:
+    def count(self, key: Key, *, at: datetime) -> Burst | None:
         """Count one refusal and return what is to be recorded now: the first of a burst, else nothing."""
         with self._turn:
             burst = self._open.get(key)
@@ -82,7 +83,7 @@ class Bursts:
                 self._open[key] = Burst(0, at, at)
             return Burst(1, at, at)
 
-    def over(self, *, at: datetime) -> list[tuple[Hashable, Burst]]:
+    def over(self, *, at: datetime) -> list[tuple[Key, Burst]]:
         """Return and forget the bursts whose minute has passed, without those that were a single refusal."""
         with self._turn:
             past = [(key, burst) for key, burst in self._open.items() if at - burst.since >= BURST_SPAN]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from datetime import datetime
 
 from gateway.api.desk import Desk
@@ -14,8 +13,6 @@ from gateway.auditlog.events import NO_PARTNER, AuditEvent, record_event
 from gateway.clock import format_instant
 from gateway.errors import RateLimited, Reason, Refusal, StorageUnavailable
 from gateway.identifiers import new_id
-
-_Key = tuple[str, str]
 
 
 def record_refusal(desk: Desk, visit: Visit, refusal: Refusal) -> str | None:
@@ -43,12 +40,11 @@ def record_handshake(desk: Desk, reason: Reason, address: str, *, at: datetime) 
 def record_bursts(desk: Desk, *, at: datetime) -> None:
     """Commit one event for each burst of refusals that is over."""
     for key, burst in desk.bursts.over(at=at):
-        kind, caller = _key(key)
+        kind, caller = key
         if kind == "request":
             _record(desk, _limited(caller, burst))
         else:
-            event = HandshakeRefused(source=NO_PARTNER, reason=kind, count=burst.count, address=caller)
-            _record(desk, event)
+            _record(desk, HandshakeRefused(source=NO_PARTNER, reason=kind, count=burst.count, address=caller))
 
 
 def _limited(source: str, burst: Burst) -> RequestsLimited:
@@ -77,8 +73,3 @@ def _record(desk: Desk, event: AuditEvent, *, visit: Visit | None = None) -> str
     )
     desk.keeper.wake()
     return event_id
-
-
-def _key(key: Hashable) -> _Key:
-    assert isinstance(key, tuple)
-    return str(key[0]), str(key[1])

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import anyio
 import anyio.from_thread
 
-from gateway.api.language import language_of
-from gateway.api.peer import CLAIMING_HEADERS, Headers, PeerMode, peer_certificate
+from gateway.api.desk import Desk
+from gateway.api.peer import CLAIMING_HEADERS, Headers, peer_certificate
+from gateway.api.visit import Visit
 from gateway.errors import BodyIncomplete, BodyTooLarge, RequestMalformed
 from gateway.trip import SignedRequest
 
@@ -54,17 +54,7 @@ def target_uri(scope: Mapping[str, Any], public_origin: str) -> str:
     return f"{public_origin}{path}?{query}" if query else f"{public_origin}{path}"
 
 
-def signed_request(  # noqa: PLR0913 -- what the edge knows, each by name
-    scope: Mapping[str, Any],
-    receive: Receive,
-    *,
-    public_origin: str,
-    peer_mode: PeerMode,
-    body_bytes_max: int,
-    body_seconds: float,
-    request_id: str,
-    at: datetime,
-) -> SignedRequest:
+def signed_request(scope: Mapping[str, Any], receive: Receive, desk: Desk, visit: Visit) -> SignedRequest:
     """Return the request as a value for the trip.
 
     Raises:
@@ -73,15 +63,15 @@ def signed_request(  # noqa: PLR0913 -- what the edge knows, each by name
     headers = tuple((name.decode("ascii"), value.decode("ascii").strip()) for name, value in scope["headers"])
     declared = next((value for name, value in headers if name == "content-length"), "0")
     return SignedRequest(
-        request_id=request_id,
+        request_id=visit.request_id,
         method=scope["method"],
-        target_uri=target_uri(scope, public_origin),
-        path=scope["raw_path"].decode("ascii"),
+        target_uri=target_uri(scope, desk.public_origin),
+        path=visit.path,
         headers=headers,
-        peer=peer_certificate(scope, peer_mode),
-        body=_body(_unbroken(scope, receive), int(declared), bytes_max=body_bytes_max, seconds=body_seconds),
-        received_at=at,
-        language=language_of(scope["headers"]),
+        peer=peer_certificate(scope, desk.peer_mode),
+        body=_body(_unbroken(scope, receive), int(declared), bytes_max=desk.body_bytes_max, seconds=desk.body_seconds),
+        received_at=visit.at,
+        language=visit.language,
     )
 
 

@@ -55,9 +55,7 @@ def partner_of(visit: Visit, desk: Desk) -> Partner:
     Raises:
         Refusal: when the certificate does not hold or is pinned for no active partner.
     """
-    if visit.peer is None:
-        raise CertificateRequired
-    visit.caller = partner = identify_partner(visit.peer, desk.intake.directory, desk.intake.anchors, at=visit.at)
+    visit.caller = partner = identify_partner(_peer(visit), desk.intake.directory, desk.intake.anchors, at=visit.at)
     return partner
 
 
@@ -67,9 +65,7 @@ def officer_of(visit: Visit, desk: Desk) -> Officer:
     Raises:
         Refusal: when the certificate does not hold or is pinned for no active officer.
     """
-    if visit.peer is None:
-        raise CertificateRequired
-    visit.caller = officer = identify_officer(visit.peer, desk.intake.directory, desk.intake.anchors, at=visit.at)
+    visit.caller = officer = identify_officer(_peer(visit), desk.intake.directory, desk.intake.anchors, at=visit.at)
     return officer
 
 
@@ -83,3 +79,9 @@ def known_caller(visit: Visit, desk: Desk) -> Partner | Officer:
         return partner_of(visit, desk)
     except UnknownPartner:
         return officer_of(visit, desk)
+
+
+def _peer(visit: Visit) -> PeerCertificate:
+    if visit.peer is None:
+        raise CertificateRequired
+    return visit.peer

@@ -25,13 +25,11 @@ def audit_routes(desk: Desk) -> APIRouter:
     async def search(request: Request) -> Response:
         parameters = dict(request.query_params)
         found = await desk.read(_search, desk, review, visit_of(request.scope), parameters)
-        desk.keeper.wake()
         return JSONResponse(found, headers=_NO_STORE)
 
     @router.get("/v1/audit/events/{event_id}", summary="One event with its fields and receipt")
     async def show(request: Request, event_id: str) -> Response:
         shown = await desk.read(_show, desk, review, visit_of(request.scope), event_id)
-        desk.keeper.wake()
         return JSONResponse(shown, headers=_NO_STORE)
 
     return router

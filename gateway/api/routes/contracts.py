@@ -21,7 +21,8 @@ def contract_routes(desk: Desk) -> APIRouter:
     router = APIRouter(tags=["contracts"])
     contracts = desk.intake.contracts
 
-    def find(product: str, version: str) -> Contract:
+    async def find(request: Request, product: str, version: str) -> Contract:
+        await desk.read(known_caller, visit_of(request.scope), desk)
         found = next((c for c in contracts.contracts if (c.ref.product, c.ref.version) == (product, version)), None)
         if found is None or contracts.states.get((product, version)) == "draft":
             raise NotFound
@@ -51,21 +52,18 @@ def contract_routes(desk: Desk) -> APIRouter:
 
     @router.get("/v1/contracts/{product}/{version}", summary="The signed document of a contract, byte for byte")
     async def show(request: Request, product: str, version: str) -> Response:
-        await desk.read(known_caller, visit_of(request.scope), desk)
-        contract = find(product, version)
+        contract = await find(request, product, version)
         return Response(contract.document, media_type="application/json", headers=_digest(contract))
 
     @router.get("/v1/contracts/{product}/{version}/schema.json", summary="The JSON Schema that is enforced")
     async def schema(request: Request, product: str, version: str) -> Response:
-        await desk.read(known_caller, visit_of(request.scope), desk)
-        contract = find(product, version)
+        contract = await find(request, product, version)
         text = json.dumps(contract.schema, ensure_ascii=False, indent=2)
         return Response(text, media_type="application/schema+json", headers=_digest(contract))
 
     @router.get("/v1/contracts/{product}/{version}/template.csv", summary="The column names as an empty CSV file")
     async def template(request: Request, product: str, version: str) -> Response:
-        await desk.read(known_caller, visit_of(request.scope), desk)
-        contract = find(product, version)
+        contract = await find(request, product, version)
         header = ",".join(field.name for field in contract.fields)
         return Response(f"{header}\r\n", media_type="text/csv; charset=utf-8", headers=_digest(contract))
 

@@ -31,7 +31,6 @@ def own_routes(desk: Desk) -> APIRouter:
         dimensions = tuple(name for name in by.split(",") if name)
         asked = TotalsRequest(visit.request_id, visit.source, visit.path, product, first, last, dimensions)
         found = await desk.read(_totals, desk, own, visit, asked)
-        desk.keeper.wake()
         rows = [{**one.dimensions, "records": one.records, **one.sums} for one in found.totals]
         document = {"product": product, "from": first, "to": last, "by": list(dimensions), "totals": rows}
         return JSONResponse(document, headers={"audit-event": found.event_id, "cache-control": "no-store"})

@@ -43,7 +43,6 @@ def sdmx_routes(desk: Desk) -> APIRouter:
             purpose=request.headers.get("gateway-purpose", ""),
         )
         pulled = await desk.read(_pull, desk, visit, asked)
-        desk.keeper.wake()
         headers = {
             "audit-event": pulled.event_id,
             "content-length": str(pulled.body_bytes),

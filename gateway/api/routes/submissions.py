@@ -6,11 +6,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Annotated, Any
 
-import anyio
-import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -28,7 +25,7 @@ from gateway.intake.desk import Accepted
 from gateway.intake.dry_run import dry_run
 from gateway.storage import submissions
 from gateway.storage.engine import Tx
-from gateway.trip import Partner, RefusedRecord, SignedRequest
+from gateway.trip import Partner, RefusedRecord
 
 PAGE_MAX = 100
 REPORT_PAGE = 1000
@@ -46,18 +43,16 @@ def submission_routes(desk: Desk) -> APIRouter:
     @router.post("/v1/submissions/{product}/{version}", status_code=201, summary="Submit signed records")
     async def submit(request: Request, product: str, version: str) -> Response:
         visit = visit_of(request.scope)
-        signed = _signed(desk, visit, request)
-        work = partial(accept, desk.intake, signed, product=product, version=version)
-        accepted = await anyio.to_thread.run_sync(work, limiter=desk.submitting)
+        signed = signed_request(request.scope, request.receive, desk, visit)
+        accepted = await desk.submit(accept, desk.intake, signed, product=product, version=version)
         return await _answer(desk, visit, accepted, wait_seconds=_wait(request, desk.receipt_wait_seconds))
 
     @router.post("/v1/submissions/{product}/{version}/validate", summary="Try a submission; nothing is kept")
     async def validate(request: Request, product: str, version: str) -> Response:
         visit = visit_of(request.scope)
-        work = partial(dry_run, desk.intake, _signed(desk, visit, request), product=product, version=version)
-        outcome = await anyio.to_thread.run_sync(work, limiter=desk.submitting)
+        signed = signed_request(request.scope, request.receive, desk, visit)
+        outcome = await desk.submit(dry_run, desk.intake, signed, product=product, version=version)
         event_id = str(outcome["audit_event"])
-        desk.keeper.wake()
         return JSONResponse(localized(outcome, visit.language), headers={"audit-event": event_id})
 
     @router.get("/v1/submissions", summary="List the caller's submissions, oldest first")
@@ -79,22 +74,8 @@ def submission_routes(desk: Desk) -> APIRouter:
     return router
 
 
-def _signed(desk: Desk, visit: Visit, request: Request) -> SignedRequest:
-    return signed_request(
-        request.scope,
-        request.receive,
-        public_origin=desk.public_origin,
-        peer_mode=desk.peer_mode,
-        body_bytes_max=desk.body_bytes_max,
-        body_seconds=desk.body_seconds,
-        request_id=visit.request_id,
-        at=visit.at,
-    )
-
-
 async def _answer(desk: Desk, visit: Visit, accepted: Accepted, *, wait_seconds: float) -> Response:
     """Answer with the receipt when it is published in time: 201, or 200 for a repeat; else 202 and where it will be."""
-    desk.keeper.wake()
     receipt = await _receipt(desk, accepted.event_id, wait_seconds)
     document: dict[str, Any] = localized(accepted.answer, visit.language)
     headers = {"audit-event": accepted.event_id, "location": f"/v1/submissions/{accepted.submission_id}"}

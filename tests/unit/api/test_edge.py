@@ -30,6 +30,7 @@ def desk() -> Desk:
     parts = SimpleNamespace(
         intake=SimpleNamespace(clock=SystemClock()), peer_mode="direct", public_origin=ORIGIN,
         answer_signer=SIGNER, rate=RateLimit(per_second=1000, burst=1000),
+        keeper=SimpleNamespace(wake=lambda: None),
     )  # fmt: skip
     return cast("Desk", parts)
 

@@ -47,21 +47,21 @@ def test_refusals_in_a_row_are_told_twice_first_and_together() -> None:
     """The first is evidence at once; the others are one number."""
     bursts = Bursts()
 
-    first = bursts.count("a", at=AT)
-    others = [bursts.count("a", at=AT + timedelta(seconds=second)) for second in (1, 2, 3)]
+    first = bursts.count(("request", "a"), at=AT)
+    others = [bursts.count(("request", "a"), at=AT + timedelta(seconds=second)) for second in (1, 2, 3)]
 
     assert first is not None
     assert first.count == 1
     assert others == [None, None, None]
     assert bursts.over(at=AT + timedelta(seconds=4)) == []
     ((key, burst),) = bursts.over(at=AT + BURST_SPAN)
-    assert (key, burst.count, burst.until) == ("a", 3, AT + timedelta(seconds=3))
+    assert (key, burst.count, burst.until) == (("request", "a"), 3, AT + timedelta(seconds=3))
 
 
 def test_a_single_refusal_is_not_told_again() -> None:
     """Its event stands already."""
     bursts = Bursts()
-    bursts.count("a", at=AT)
+    bursts.count(("request", "a"), at=AT)
 
     assert bursts.over(at=AT + BURST_SPAN) == []
-    assert bursts.count("a", at=AT + BURST_SPAN) is not None
+    assert bursts.count(("request", "a"), at=AT + BURST_SPAN) is not None

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
 import pytest
 
+from gateway.api.desk import Desk
 from gateway.api.language import language_of
 from gateway.api.requests import check_head, signed_request, target_uri
+from gateway.api.visit import Visit
 from gateway.errors import BodyIncomplete, BodyTooLarge, RequestMalformed
 from gateway.trip import SignedRequest
 
@@ -27,10 +30,11 @@ SCOPE = {
 
 
 def request(receive: Any, *, seconds: float = 5, bytes_max: int = 100, scope: Any = SCOPE) -> SignedRequest:
-    return signed_request(
-        scope, receive, public_origin="https://gw.example", peer_mode="direct", body_bytes_max=bytes_max,
-        body_seconds=seconds, request_id="r", at=AT,
-    )  # fmt: skip
+    parts = SimpleNamespace(
+        public_origin="https://gw.example", peer_mode="direct", body_bytes_max=bytes_max, body_seconds=seconds
+    )
+    visit = Visit("r", AT, "en", scope["raw_path"].decode(), None)
+    return signed_request(scope, receive, cast("Desk", parts), visit)
 
 
 def messages(*given: dict[str, Any]) -> Callable[[], Awaitable[dict[str, Any]]]:
