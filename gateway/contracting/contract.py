@@ -135,12 +135,6 @@ class Contract:
         """Return a field by its name; the loader proved that rules name only fields that exist."""
         return next(entry for entry in self.fields if entry.name == name)
 
-    def code_text(self, field_name: str, code: str) -> Text | None:
-        """Return the texts of a coded value, or None where the field has no such code."""
-        code_list = self.code_lists.get(self.field(field_name).code_list)
-        entry = code_list.codes.get(code) if code_list else None
-        return entry.text if entry else None
-
 
 @dataclass(frozen=True, slots=True)
 class ContractSet:

@@ -8,14 +8,14 @@ new signatures.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from gateway.wire.canonical import JSON, canonical_bytes
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+
+from gateway.wire.canonical import canonical_bytes
 from gateway.wire.digests import sha256
 
 ReadYaml = Callable[[Path], Mapping[str, Any]]
@@ -23,54 +23,52 @@ ReadYaml = Callable[[Path], Mapping[str, Any]]
 FLOOR_MIN = 10
 CLAUSES_MAX = 64
 # Closed: a purpose that is not here is in no agreement. Nothing about an individual is among them.
-PURPOSES = frozenset({
-    "STATISTICS", "RECEPTION_PLANNING", "HUMANITARIAN_PLANNING", "LAWFUL_PATHWAYS_PLANNING", "BORDER_INFRASTRUCTURE",
-})  # fmt: skip
-_NAME = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
-_COUNTRY = re.compile(r"^[A-Z]{3}$")
-_FIELD = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
-_AGREEMENT_KEYS = frozenset({
-    "id", "revision", "parties", "title", "legal_basis", "valid_from", "valid_until", "suspension", "clauses",
-})  # fmt: skip
-_CLAUSE_KEYS = frozenset({
-    "id", "owner", "reader", "product", "major", "dimensions", "floor", "embargo_days", "purposes",
-    "requests_per_hour", "origin_release", "text",
-})  # fmt: skip
+Purpose = Literal[
+    "STATISTICS", "RECEPTION_PLANNING", "HUMANITARIAN_PLANNING", "LAWFUL_PATHWAYS_PLANNING", "BORDER_INFRASTRUCTURE"
+]
+PURPOSES = frozenset(get_args(Purpose))
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+NotBlank = Annotated[str, StringConstraints(pattern=r"\S")]
+Day = Annotated[date, BeforeValidator(lambda value: date.fromisoformat(value) if isinstance(value, str) else value)]
 
 
 class AgreementInvalid(ValueError):
     """An agreement's file does not have the closed form; the text names the file and the entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class _ClosedForm(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Text(_ClosedForm):
     """One text in both languages."""
 
-    en: str
-    es: str
+    en: NotBlank
+    es: NotBlank
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(_ClosedForm):
     """One direction of sharing: which flow of the owner the reader's partners may pull, and under what conditions.
 
     `floor` is the smallest count that is served, `valid_until` the last day of the agreement.
     """
 
-    id: str
-    agreement: str
-    owner: str
-    reader: str
-    product: str
-    major: int
-    dimensions: tuple[str, ...]
-    floor: int
-    embargo_days: int
-    purposes: tuple[str, ...]
-    requests_per_hour: int
-    origin_release: bool
-    valid_from: date
-    valid_until: date
+    id: Name
+    agreement: Name
+    owner: Country
+    reader: Country
+    product: Name
+    major: Annotated[int, Field(strict=True, ge=1, le=999)]
+    dimensions: tuple[FieldName, ...]
+    floor: Annotated[int, Field(strict=True, ge=FLOOR_MIN, le=10_000)]
+    embargo_days: Annotated[int, Field(strict=True, ge=0, le=3660)]
+    purposes: Annotated[tuple[Purpose, ...], Field(min_length=1)]
+    requests_per_hour: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    origin_release: StrictBool
+    valid_from: Day
+    valid_until: Day
     text: Text
 
     @property
@@ -92,19 +90,18 @@ class Clause:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(_ClosedForm):
     """What the parties sign: `digest` is SHA-256, hex, of the canonical bytes of its content."""
 
-    id: str
-    revision: int
-    parties: tuple[str, ...]
+    id: Name
+    revision: Annotated[int, Field(strict=True, ge=1, le=9999)]
+    parties: tuple[Country, Country]
     title: Text
     legal_basis: Text
-    valid_from: date
-    valid_until: date
+    valid_from: Day
+    valid_until: Day
     suspension: Text
-    clauses: tuple[Clause, ...]
+    clauses: Annotated[tuple[Clause, ...], Field(min_length=1, max_length=CLAUSES_MAX)]
     digest: str
 
     @property
@@ -112,13 +109,16 @@ class Agreement:
         """Return id and revision, `mex-usa/1`: what an approval names."""
         return f"{self.id}/{self.revision}"
 
-    def as_json(self) -> dict[str, JSON]:
-        """Return the agreement for people's pages and for the API."""
-        plain = asdict(self)
-        plain["valid_from"], plain["valid_until"] = str(self.valid_from), str(self.valid_until)
-        for clause in plain["clauses"]:
-            del clause["valid_from"], clause["valid_until"]
-        return plain
+    @model_validator(mode="after")
+    def _of_one_pair(self) -> Agreement:
+        if not self.parties[0] < self.parties[1]:
+            raise ValueError("parties: two countries in order")
+        if self.valid_from > self.valid_until:
+            raise ValueError("valid_until: before valid_from")
+        for clause in self.clauses:
+            if {clause.owner, clause.reader} != set(self.parties):
+                raise ValueError(f"clause {clause.id}: owner and reader are the two parties")
+        return self
 
 
 def load_agreements(root: Path, read: ReadYaml) -> tuple[Agreement, ...]:
@@ -127,11 +127,13 @@ def load_agreements(root: Path, read: ReadYaml) -> tuple[Agreement, ...]:
     Raises:
         AgreementInvalid: when one of them does not have the closed form.
     """
-    agreements = tuple(load_agreement(path, read) for path in sorted(root.glob("*/*.yaml")))
-    ids = [clause.policy_id for agreement in _newest(agreements) for clause in agreement.clauses]
+    agreements = tuple(load_agreement(path, read) for path in root.glob("*/*.yaml"))
+    in_order = tuple(sorted(agreements, key=lambda agreement: (agreement.id, agreement.revision)))
+    newest = {agreement.id: agreement for agreement in in_order}
+    ids = [clause.policy_id for agreement in newest.values() for clause in agreement.clauses]
     if len(ids) != len(set(ids)):
         raise AgreementInvalid(f"{root}: two clauses have one id")
-    return agreements
+    return in_order
 
 
 def load_agreement(path: Path, read: ReadYaml) -> Agreement:
@@ -141,9 +143,13 @@ def load_agreement(path: Path, read: ReadYaml) -> Agreement:
         AgreementInvalid: when it does not have the closed form.
     """
     try:
-        content = read(path)
-        agreement = _agreement(content, sha256(canonical_bytes(dict(content))).hex())
-    except (OSError, ValueError, TypeError) as error:
+        content = dict(read(path))
+        # What a clause has of its agreement is handed in by name: its own entry of that name would be one too many.
+        whole = {"agreement": content["id"], "valid_from": content["valid_from"], "valid_until": content["valid_until"]}
+        clauses = tuple(Clause(**whole, **clause) for clause in content["clauses"])
+        digest = sha256(canonical_bytes(content)).hex()
+        agreement = Agreement(**{**content, "clauses": clauses}, digest=digest)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise AgreementInvalid(f"{path}: {error}") from error
     if (agreement.id, str(agreement.revision)) != (path.parent.name, path.stem):
         raise AgreementInvalid(f"{path}: id and revision are not those of the path")
@@ -158,90 +164,3 @@ def clauses_for(agreements: Iterable[Agreement], *, reader: str, owner: str, pro
         for clause in agreement.clauses
         if (clause.reader, clause.owner, clause.product) == (reader, owner, product)
     )
-
-
-def _newest(agreements: Iterable[Agreement]) -> tuple[Agreement, ...]:
-    newest: dict[str, Agreement] = {}
-    for agreement in agreements:
-        if agreement.id not in newest or newest[agreement.id].revision < agreement.revision:
-            newest[agreement.id] = agreement
-    return tuple(newest.values())
-
-
-def _agreement(content: Mapping[str, Any], digest: str) -> Agreement:
-    _keys(content, _AGREEMENT_KEYS, "agreement")
-    start, end = date.fromisoformat(content["valid_from"]), date.fromisoformat(content["valid_until"])
-    parties = tuple(_matched(party, _COUNTRY, "parties") for party in content["parties"])
-    if len(set(parties)) != len(parties) or list(parties) != sorted(parties) or len(parties) != 2:  # noqa: PLR2004 - a pair
-        raise ValueError("parties: two countries in order")
-    if start > end:
-        raise ValueError("valid_until: before valid_from")
-    if not 0 < len(content["clauses"]) <= CLAUSES_MAX:
-        raise ValueError(f"clauses: from 1 to {CLAUSES_MAX}")
-    name = _matched(content["id"], _NAME, "id")
-    clauses = tuple(_clause(item, name, parties, (start, end)) for item in content["clauses"])
-    return Agreement(
-        id=name,
-        revision=_whole(content, "revision", 1, 9999),
-        parties=parties,
-        title=_text(content["title"], "title"),
-        legal_basis=_text(content["legal_basis"], "legal_basis"),
-        valid_from=start,
-        valid_until=end,
-        suspension=_text(content["suspension"], "suspension"),
-        clauses=clauses,
-        digest=digest,
-    )
-
-
-def _clause(item: Any, agreement: str, parties: tuple[str, ...], validity: tuple[date, date]) -> Clause:
-    _keys(item, _CLAUSE_KEYS, "clause")
-    if {item["owner"], item["reader"]} != set(parties):
-        raise ValueError(f"clause {item['id']}: owner and reader are the two parties")
-    if not item["purposes"] or not set(item["purposes"]) <= PURPOSES:
-        raise ValueError(f"clause {item['id']}: purposes out of {', '.join(sorted(PURPOSES))}")
-    if type(item["origin_release"]) is not bool:
-        raise ValueError(f"clause {item['id']}: origin_release is true or false")
-    return Clause(
-        id=_matched(item["id"], _NAME, "clause id"),
-        agreement=agreement,
-        owner=item["owner"],
-        reader=item["reader"],
-        product=_matched(item["product"], _NAME, "product"),
-        major=_whole(item, "major", 1, 999),
-        dimensions=tuple(_matched(name, _FIELD, "dimensions") for name in item["dimensions"]),
-        floor=_whole(item, "floor", FLOOR_MIN, 10_000),
-        embargo_days=_whole(item, "embargo_days", 0, 3660),
-        purposes=tuple(item["purposes"]),
-        requests_per_hour=_whole(item, "requests_per_hour", 1, 1_000_000),
-        origin_release=item["origin_release"],
-        valid_from=validity[0],
-        valid_until=validity[1],
-        text=_text(item["text"], "clause text"),
-    )
-
-
-def _keys(item: Any, expected: frozenset[str], what: str) -> None:
-    if not isinstance(item, dict) or item.keys() != expected:
-        wrong = sorted(set(item) ^ expected) if isinstance(item, dict) else [type(item).__name__]
-        raise ValueError(f"{what}: missing or unknown {', '.join(wrong)}")
-
-
-def _text(item: Any, what: str) -> Text:
-    _keys(item, frozenset({"en", "es"}), what)
-    if not all(isinstance(text, str) and text.strip() for text in item.values()):
-        raise ValueError(f"{what}: a text in each language")
-    return Text(item["en"], item["es"])
-
-
-def _matched(value: Any, pattern: re.Pattern[str], what: str) -> str:
-    if not isinstance(value, str) or not pattern.match(value):
-        raise ValueError(f"{what}: {value!r} does not match {pattern.pattern}")
-    return value
-
-
-def _whole(item: Any, name: str, lowest: int, highest: int) -> int:
-    value = item[name]
-    if type(value) is not int or not lowest <= value <= highest:
-        raise ValueError(f"{name}: a whole number from {lowest} to {highest}")
-    return value

@@ -31,17 +31,11 @@ class DecisionPoint:
     """The one place that says yes; the policies inside never change, a new set is a new decision point."""
 
     def __init__(self, policies: PolicySet) -> None:
-        self._policies = policies
-        self._standing = cedarpy.Entities.from_json_str(
-            json.dumps(_standing_entities(policies)), schema=policies.schema
-        )
+        self.policies = policies
+        standing = json.dumps(_standing_entities(policies))
+        self._standing = cedarpy.Entities.from_json_str(standing, schema=policies.schema)
         # Keyed by the facts themselves, so that a changed role is another store and never an old answer.
         self._store = lru_cache(maxsize=ENTITY_STORES_MAX)(self._store_of)
-
-    @property
-    def policies(self) -> PolicySet:
-        """Return the policies in force, for the purposes and obligations of agreements."""
-        return self._policies
 
     def decide(self, request: PolicyRequest) -> Permit:
         """Return a permit with its obligations, or raise `DeniedByPolicy`; deny unless a rule permits.
@@ -52,7 +46,7 @@ class DecisionPoint:
         kind = "Partner" if isinstance(request.principal, Partner) else "Officer"
         digest = sha256(canonical_bytes(_evidence(request, kind))).hex()
         try:
-            _known(request, self._policies)  # (1)
+            _known(request, self.policies)  # (1)
             principal = request.principal
             store = self._store(
                 kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
@@ -64,9 +58,9 @@ class DecisionPoint:
                     "resource": {"type": request.resource_type, "id": request.resource_id},
                     "context": {name: _cedar(name, value) for name, value in request.context.items()},
                 },
-                self._policies.parsed,
+                self.policies.parsed,
                 store,
-                self._policies.schema,  # (2)
+                self.policies.schema,  # (2)
             )
         except (ValueError, TypeError) as error:
             raise self._denied((), digest) from error
@@ -75,19 +69,19 @@ class DecisionPoint:
         policies = tuple(sorted(ids.get(reason, reason) for reason in reasons))
         if not result.allowed or result.diagnostics.errors or not policies:  # (3) (4) (5)
             raise self._denied(policies, digest)
-        clauses = [self._policies.clauses[name] for name in policies if name in self._policies.clauses]
+        clauses = [self.policies.clauses[name] for name in policies if name in self.policies.clauses]
         return Permit(
             action=request.action,
             principal_id=principal.id,
             resource_id=request.resource_id,
             policies=policies,
-            policy_set_digest=self._policies.digest,
+            policy_set_digest=self.policies.digest,
             request_digest=digest,
             obligations=_obligations(clauses, request.context),
         )
 
     def _denied(self, policies: tuple[str, ...], digest: str) -> DeniedByPolicy:
-        decision = {"policies": list(policies), "policy_set": self._policies.digest, "request": digest}
+        decision = {"policies": list(policies), "policy_set": self.policies.digest, "request": digest}
         return DeniedByPolicy(extra={"decision": decision})
 
     def _store_of(
@@ -100,7 +94,7 @@ class DecisionPoint:
             owner, product = resource_id.rsplit("/", 1)
             facts: dict[str, JSON] = {"owner": _reference("Partner", owner), "product": product}
             entities.append(_entity("Records", resource_id, facts))
-        return self._standing.with_added_json_str(json.dumps(entities), schema=self._policies.schema)
+        return self._standing.with_added_json_str(json.dumps(entities), schema=self.policies.schema)
 
 
 def _standing_entities(policies: PolicySet) -> list[JSON]:

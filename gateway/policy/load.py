@@ -42,7 +42,6 @@ class Rules:
 class PolicySet:
     """Policies in force, parsed once; built here only, after schema and lint have passed."""
 
-    text: str
     digest: str
     parsed: cedarpy.PolicySet
     schema: cedarpy.Schema
@@ -109,14 +108,15 @@ def compile_policies(
     Raises:
         PoliciesInvalid: when one of these does not hold.
     """
-    _only_forbids(rules.floor)  # (1)
     clauses = {clause.policy_id: clause for agreement in agreements for clause in agreement.clauses}
     text = "\n".join([rules.floor, rules.roles, *(clause.compile() for clause in clauses.values())])
     try:
-        schema = cedarpy.Schema.from_str(rules.schema)
+        floor, schema = _policies(rules.floor), cedarpy.Schema.from_str(rules.schema)
         parsed = cedarpy.PolicySet.from_str(text)
     except ValueError as error:
         raise PoliciesInvalid(str(error)) from error
+    if not floor or any(policy["effect"] != "forbid" for policy in floor):  # (1)
+        raise PoliciesInvalid("the floor only forbids, and is not empty")
     if not (result := cedarpy.validate_policies(text, schema)):  # (2)
         raise PoliciesInvalid("; ".join(str(error) for error in result.errors))
     policies = _policies(text)
@@ -132,7 +132,6 @@ def compile_policies(
         "rules": rules.digest,
     }
     return PolicySet(
-        text=text,
         digest=sha256(canonical_bytes(content)).hex(),
         parsed=parsed,
         schema=schema,
@@ -147,13 +146,12 @@ def _in_force(
     agreements: tuple[Agreement, ...], approved: Mapping[str, Collection[str]], suspended: Collection[str]
 ) -> tuple[Agreement, ...]:
     """Return of each agreement the newest revision that its parties approved, unless it is suspended."""
-    newest: dict[str, Agreement] = {}
-    for agreement in agreements:
-        signed = set(agreement.parties) <= set(approved.get(agreement.digest, ()))
-        older = newest.get(agreement.id)
-        if signed and agreement.id not in suspended and (older is None or older.revision < agreement.revision):
-            newest[agreement.id] = agreement
-    return tuple(newest[name] for name in sorted(newest))
+    newest = {
+        agreement.id: agreement
+        for agreement in sorted(agreements, key=lambda agreement: (agreement.id, agreement.revision))
+        if agreement.id not in suspended and set(agreement.parties) <= set(approved.get(agreement.digest, ()))
+    }
+    return tuple(newest.values())
 
 
 def _policies(text: str) -> list[dict[str, Any]]:
@@ -161,15 +159,6 @@ def _policies(text: str) -> list[dict[str, Any]]:
     if parsed["templates"]:
         raise PoliciesInvalid("templates are not used")
     return [{"annotations": {}, **policy} for policy in parsed["staticPolicies"].values()]
-
-
-def _only_forbids(floor: str) -> None:
-    try:
-        policies = _policies(floor)
-    except ValueError as error:
-        raise PoliciesInvalid(str(error)) from error
-    if not policies or any(policy["effect"] != "forbid" for policy in policies):
-        raise PoliciesInvalid("the floor only forbids, and is not empty")
 
 
 def _entities(node: Any) -> Iterator[tuple[str, str]]:
