@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,7 @@ class RecordCounts:
     quarantined: int = 0
 
     def __add__(self, other: RecordCounts) -> RecordCounts:
-        return RecordCounts(
-            self.received + other.received,
-            self.accepted + other.accepted,
-            self.duplicate + other.duplicate,
-            self.refused + other.refused,
-            self.quarantined + other.quarantined,
-        )
+        return RecordCounts(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,13 @@ def read_note(data: bytes) -> Note:
     return Note(text, tuple(_read_line(line) for line in lines))
 
 
-def verified_by(note: Note, verifiers: Sequence[Verifier]) -> tuple[Verifier, ...]:
-    """Return those verifiers whose signatures hold; NoteInvalid when none is there, or that of a known key fails."""
+def open_note(data: bytes, verifiers: Sequence[Verifier]) -> tuple[str, tuple[Verifier, ...]]:
+    """Return the text of a note and those verifiers whose signatures stand under it and hold.
+
+    Raises:
+        NoteInvalid: when it is malformed, none of them signed it, or the signature of one fails.
+    """
+    note = read_note(data)
     known = {(verifier.name, verifier.key_hash): verifier for verifier in verifiers}
     if len(known) != len(set(verifiers)):
         raise NoteInvalid("two known keys with one name and hash")
@@ -146,13 +151,7 @@ def verified_by(note: Note, verifiers: Sequence[Verifier]) -> tuple[Verifier, ..
         verified[verifier] = None
     if not verified:
         raise NoteInvalid("signed by no known key")
-    return tuple(verified)
-
-
-def open_note(data: bytes, verifiers: Sequence[Verifier]) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a note and the names of the known keys that signed it; raises as `verified_by`."""
-    note = read_note(data)
-    return note.text, tuple(verifier.name for verifier in verified_by(note, verifiers))
+    return note.text, tuple(verified)
 
 
 def _read_line(line: str) -> NoteSignature:

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.wire.checkpoint import Checkpoint, parse_checkpoint
 from gateway.wire.digests import b64, unb64
 from gateway.wire.merkle import HASH_BYTES, PROOF_HASHES_MAX, ProofInvalid, leaf_hash, verify_inclusion
-from gateway.wire.note import NoteInvalid, Verifier, read_note, verified_by
+from gateway.wire.note import NoteInvalid, Verifier, open_note
 from gateway.wire.policy_file import LogPolicy, QuorumMissing
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
@@ -26,16 +26,6 @@ class Proof:
     hashes: tuple[bytes, ...]
     checkpoint: bytes
     extra: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenLeaf:
-    """A leaf that is in a log which the policy believes, at a size that its witnesses saw."""
-
-    leaf_index: int
-    checkpoint: Checkpoint
-    log: Verifier
-    cosigners: tuple[Verifier, ...]
 
 
 def format_proof(proof: Proof) -> str:
@@ -65,20 +55,21 @@ def parse_proof(text: str) -> Proof:
     return Proof(int(index[1]), hashes, note, extra)
 
 
-def verify_proof(proof: Proof, leaf: bytes, policy: LogPolicy) -> ProvenLeaf:
-    """Check that a leaf is in a log of the policy, and that the quorum saw it; ProofInvalid when any step fails."""
+def verify_proof(proof: Proof, leaf: bytes, policy: LogPolicy) -> tuple[Checkpoint, Verifier]:
+    """Return the checkpoint under which a leaf is in the log, and the log's key; the policy believes both.
+
+    Raises:
+        ProofInvalid: when any step fails.
+    """
     try:
         # (1) The signatures: of a log whose name is the origin, and of a quorum of witnesses.
-        note = read_note(proof.checkpoint)
-        signers = verified_by(note, policy.verifiers)
-        checkpoint = parse_checkpoint(note.text)
+        text, signers = open_note(proof.checkpoint, policy.verifiers)
+        checkpoint = parse_checkpoint(text)
         logs = [key.verifier for key in policy.logs if key.verifier in signers]
         log = next((verifier for verifier in logs if verifier.name == checkpoint.origin), None)
         if log is None:
             raise ProofInvalid("signed by no log of the policy for this origin")
-        witnesses = {key.verifier for key in policy.witnesses.values()}
-        cosigners = tuple(signer for signer in signers if signer in witnesses)
-        policy.require_quorum(cosigners)
+        policy.require_quorum(signers)
     except NoteInvalid as error:
         raise ProofInvalid(f"checkpoint: {error}") from error
     except QuorumMissing as error:
@@ -93,4 +84,4 @@ def verify_proof(proof: Proof, leaf: bytes, policy: LogPolicy) -> ProvenLeaf:
         proof=proof.hashes,
         root=checkpoint.root,
     )
-    return ProvenLeaf(proof.leaf_index, checkpoint, log, cosigners)
+    return checkpoint, log

@@ -73,7 +73,8 @@ def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> Verified
         fields = open_event(leaf, parts.payload.encode(), parts.disclosures)
         entry = parse_entry(leaf)
         # (2) The leaf is in the tree, and the policy believes the tree's checkpoint.
-        proven = verify_proof(parse_proof(parts.proof), leaf, policy)
+        proof = parse_proof(parts.proof)
+        checkpoint, log = verify_proof(proof, leaf, policy)
     except UnicodeEncodeError as error:  # JSON may carry a lone surrogate; no bytes were ever logged as that.
         raise ReceiptInvalid("event: not a text") from error
     except EntryInvalid as error:
@@ -81,9 +82,9 @@ def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> Verified
     except ProofInvalid as error:
         raise ReceiptInvalid(f"proof: {error}") from error
     # (3) The receipt says of itself what it proves, no more.
-    if parts.origin != proven.checkpoint.origin:
+    if parts.origin != checkpoint.origin:
         raise ReceiptInvalid("log: the origin is not that of the checkpoint")
-    if parts.vkey != format_vkey(proven.log):
+    if parts.vkey != format_vkey(log):
         raise ReceiptInvalid("log: the key is not the one that signed the checkpoint")
     status = status_under(policy)
     if parts.status != status:
@@ -92,9 +93,9 @@ def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> Verified
         fields,
         entry.event_id,
         entry.at,
-        proven.leaf_index,
-        proven.checkpoint.tree_size,
-        proven.checkpoint.origin,
+        proof.leaf_index,
+        checkpoint.tree_size,
+        checkpoint.origin,
         status,
     )
 
