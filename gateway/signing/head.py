@@ -74,17 +74,6 @@ class VerifiedHead:
     claimed_records: ClaimedRecords | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The parameters that must be there, and how long the signature holds."""
-
-    nonce: str
-    created: datetime
-    expires: datetime
-    keyid: str
-    alg: str
-
-
 def verify_signature(
     request: SignedRequest, partner: Partner, *, at: datetime, reveal_base: bool = False
 ) -> VerifiedHead:
@@ -104,7 +93,7 @@ def verify_signature(
         parsed = parse_signature(
             head.fields.get("signature-input", ""), head.fields.get("signature", ""), tag=REQUEST_TAG
         )
-        window = _window(parsed)
+        keyid, nonce, created, expires = _required(parsed)
         # (2) The base is built here already: a component that cannot be built is a fault of the signature.
         _require_components(head, parsed)
         base = signature_base(parsed.components, parsed.params, request=head)
@@ -113,12 +102,15 @@ def verify_signature(
             raise SignatureMissing from error
         raise SignatureMalformed(what=error.what) from error
     # (3) The key.
-    key = _active_key(partner, window.keyid, at)
+    key = _active_key(partner, keyid, at)
     # (4) The algorithm.
-    if window.alg != key.algorithm:
+    if parsed.alg != key.algorithm:
         raise SignatureAlgorithmMismatch(registered=key.algorithm)
     # (5) The time before the signature: it costs less, and the gateway's time is no secret.
-    _require_time(window, at)
+    if created > at + timedelta(seconds=CLOCK_AHEAD_SECONDS):
+        raise SignatureNotYetValid(now=format_instant(at))
+    if expires < at:
+        raise SignatureExpired(now=format_instant(at))
     # (6) The signature.
     try:
         verify_bytes(key.algorithm, key.public, parsed.signature, base)
@@ -128,10 +120,10 @@ def verify_signature(
     _refuse_repeated_fields(request)
     return VerifiedHead(
         partner=partner,
-        keyid=window.keyid,
+        keyid=keyid,
         algorithm=key.algorithm,
-        nonce=window.nonce,
-        created=window.created,
+        nonce=nonce,
+        created=created,
         signature_base=base,
         signature=parsed.signature,
         media_type=_media_type(head),
@@ -142,7 +134,8 @@ def verify_signature(
     )
 
 
-def _window(parsed: ParsedSignature) -> _Window:
+def _required(parsed: ParsedSignature) -> tuple[str, str, datetime, datetime]:
+    """Return the parameters that must be there: key id, nonce, and from when until when the signature holds."""
     if parsed.created is None or parsed.nonce is None or parsed.keyid is None or parsed.alg is None:
         _malformed("created, nonce, keyid and alg are required")
     if len(parsed.nonce) not in _NONCE_CHARS:
@@ -152,10 +145,9 @@ def _window(parsed: ParsedSignature) -> _Window:
     if not created <= expires <= oldest:
         _malformed(f"expires is from 0 to {SIGNATURE_AGE_SECONDS_MAX} seconds after created")
     try:
-        instants = datetime.fromtimestamp(created, UTC), datetime.fromtimestamp(expires, UTC)
+        return parsed.keyid, parsed.nonce, datetime.fromtimestamp(created, UTC), datetime.fromtimestamp(expires, UTC)
     except (OverflowError, ValueError, OSError) as error:
         raise SignatureRefused(SignatureFlaw.MALFORMED, "created is no time") from error
-    return _Window(parsed.nonce, *instants, parsed.keyid, parsed.alg)
 
 
 def _require_components(head: RequestHead, parsed: ParsedSignature) -> None:
@@ -176,13 +168,6 @@ def _active_key(partner: Partner, keyid: str, at: datetime) -> SigningKey:
         if key.keyid == keyid and key.not_before <= at and (key.not_after is None or at < key.not_after):
             return key
     raise SignatureKeyUnknown
-
-
-def _require_time(window: _Window, at: datetime) -> None:
-    if window.created > at + timedelta(seconds=CLOCK_AHEAD_SECONDS):
-        raise SignatureNotYetValid(now=format_instant(at))
-    if window.expires < at:
-        raise SignatureExpired(now=format_instant(at))
 
 
 def _refuse_repeated_fields(request: SignedRequest) -> None:
