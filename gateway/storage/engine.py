@@ -14,9 +14,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -31,6 +32,7 @@ WRITE_ATTEMPTS_MAX = 5
 RETRY_AFTER_SECONDS = 2
 BUSY_MILLISECONDS = 10_000
 POOL_SIZE = 16
+SQLITE_READERS_MAX = 32
 POOL_WAIT_SECONDS = 10
 STATEMENT_SECONDS_MAX = 120
 LOCK_SECONDS_MAX = 10
@@ -72,7 +74,8 @@ class Storage:
         self._writer = writer
         self._reader = reader
         self._lock = lock
-        self._turn = threading.Lock() if dialect == "sqlite" else None
+        # SQLite has one writer at a time; waiting here is fairer than in its busy handler.
+        self._turn: AbstractContextManager[object] = threading.Lock() if dialect == "sqlite" else nullcontext()
 
     def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one transaction and commit it; when two writers collide, run it again from the start.
@@ -84,8 +87,6 @@ class Storage:
             raise Fault("the storage is open for reading only")
         for _ in range(WRITE_ATTEMPTS_MAX):
             try:
-                if self._turn is None:
-                    return self._attempt(self._writer, work)
                 with self._turn:
                     return self._attempt(self._writer, work)
             except WriteConflict:
@@ -124,16 +125,15 @@ class Storage:
             StorageUnavailable: when a reader still looks at them; the next run of the job comes back.
         """
         assert self._writer is not None
-        if self._turn is not None:
+        if self.dialect == "sqlite":
             with self._turn:
                 _truncate_wal(self._writer)
             return
-        names = sorted(tables)
         with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(f"SET lock_timeout = '{VACUUM_WAIT_SECONDS}s'")
             connection.exec_driver_sql("SET statement_timeout = 0")
             _await_older_transactions(connection)
-            for name in names:
+            for name in sorted(tables):
                 quoted = connection.dialect.identifier_preparer.quote(name)
                 connection.exec_driver_sql(f"VACUUM (FULL) {quoted}")
             _flush_wal(connection)
@@ -182,36 +182,32 @@ def open_storage(url: str, *, read_only: bool = False) -> Storage:
         StorageInUse: when another process writes to the SQLite file.
         StorageUnavailable: when the database cannot be reached.
     """
+    database = sqlite_file(url)
+    storage = _postgresql(url, read_only=read_only) if database is None else _sqlite(database, read_only=read_only)
+    try:
+        storage.probe()
+    except BaseException:
+        storage.close()
+        raise
+    return storage
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite storage, or None for PostgreSQL."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        assert parsed.database, "a SQLite storage is a file"
-        return _open_sqlite(Path(parsed.database).absolute(), read_only=read_only)
-    return _open_postgresql(url, read_only=read_only)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    assert parsed.database, "a SQLite storage is a file"
+    return Path(parsed.database).absolute()
 
 
 def sqlite_engine(database: Path) -> Engine:
     """Return the engine of the one writing connection to a SQLite file; the caller holds its `FileLock`."""
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "secure_delete=ON",
-            f"busy_timeout={BUSY_MILLISECONDS}",
-        ):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        return connection
-
-    engine = create_engine(
-        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=1, max_overflow=0, hide_parameters=True
-    )
-    event.listen(engine, "begin", _begin_immediate)
-    return engine
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+    return _sqlite_pool(database, pragmas, mode="rwc", begin="BEGIN IMMEDIATE", connections_max=1)
 
 
-def postgresql_engine(url: str, **options: Any) -> Engine:
+def postgresql_engine(url: str) -> Engine:
     """Return a pooled PostgreSQL engine with time-outs on every session."""
     seconds = f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c lock_timeout={LOCK_SECONDS_MAX}s"
     return create_engine(
@@ -226,61 +222,47 @@ def postgresql_engine(url: str, **options: Any) -> Engine:
         pool_timeout=POOL_WAIT_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,
-        **options,
     )
 
 
-def _open_sqlite(database: Path, *, read_only: bool) -> Storage:
+def _sqlite(database: Path, *, read_only: bool) -> Storage:
+    lock = None if read_only else FileLock(database)
+    pragmas = ("wal_autocheckpoint=0",)
+    reader = _sqlite_pool(database, pragmas, mode="ro", begin="BEGIN", connections_max=SQLITE_READERS_MAX)
+    # The writer opens the file first and keeps it open, so that readers find the WAL in place.
+    writer = None if read_only else sqlite_engine(database)
+    return Storage(dialect="sqlite", writer=writer, reader=reader, lock=lock)
+
+
+def _sqlite_pool(database: Path, pragmas: Iterable[str], *, mode: str, begin: str, connections_max: int) -> Engine:
     def connect() -> sqlite3.Connection:
-        uri = f"file:{quote(str(database))}?mode=ro"
+        uri = f"file:{quote(str(database))}?mode={mode}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}").fetchall()
-        connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+        for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", *pragmas):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
-    lock = None if read_only else FileLock(database)
-    reader = create_engine(
+    engine = create_engine(
         "sqlite://",
         creator=connect,
         poolclass=QueuePool,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_SIZE,
+        pool_size=connections_max,
+        max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,
     )
-    event.listen(reader, "begin", _begin)
-    writer = None if read_only else sqlite_engine(database)
-    storage = Storage(dialect="sqlite", writer=writer, reader=reader, lock=lock)
-    # The writer opens the file and keeps it open, so that readers find the WAL in place.
-    return _answering(storage)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
 
 
-def _open_postgresql(url: str, *, read_only: bool) -> Storage:
+def _postgresql(url: str, *, read_only: bool) -> Storage:
     engine = postgresql_engine(url)
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    storage = Storage(dialect="postgresql", writer=None if read_only else engine, reader=reader, lock=None)
-    return _answering(storage)
-
-
-def _answering(storage: Storage) -> Storage:
-    try:
-        storage.probe()
-    except BaseException:
-        storage.close()
-        raise
-    return storage
+    return Storage(dialect="postgresql", writer=None if read_only else engine, reader=reader, lock=None)
 
 
 def _nothing(tx: Tx) -> None:
     tx.connection.execute(text("SELECT 1"))
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
 
 
 def _truncate_wal(writer: Engine) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Table, func, null, select
 
 from gateway.storage import tables
 from gateway.storage.engine import Tx
@@ -25,23 +26,21 @@ class Holding:
 
 def holdings(tx: Tx, shapes: tuple[TableShape, ...]) -> list[Holding]:
     """Count what is kept: records by product, submissions, refused records, nonces, tombstones and events."""
-    found = []
-    for shape in shapes:
-        table = product_table(shape)
-        oldest = shape.retention_column or "accepted_at"
-        row = tx.connection.execute(select(func.count(), func.min(table.c[oldest]))).one()
-        found.append(Holding(shape.table_name, int(row[0]), row[1]))
-    dated = (
+    dated = [(product_table(shape), shape.retention_column or "accepted_at") for shape in shapes]
+    dated += [
         (tables.submission, "received_at"),
         (tables.event, "at"),
         (tables.tombstone, "deleted_at"),
         (tables.nonce, "expires_at"),
         (tables.partner, "since"),
-    )
-    for table, column in dated:
-        count, since = tx.connection.execute(select(func.count(), func.min(table.c[column]))).one()
-        found.append(Holding(table.name, int(count), since.date().isoformat() if isinstance(since, datetime) else None))
-    for undated in (tables.refused_record, tables.officer):
-        count = tx.connection.execute(select(func.count()).select_from(undated)).scalar_one()
-        found.append(Holding(undated.name, int(count), None))
-    return found
+    ]
+    undated = (tables.refused_record, tables.officer)
+    return [
+        *(_holding(tx, table, func.min(table.c[column])) for table, column in dated),
+        *(_holding(tx, table, null()) for table in undated),
+    ]
+
+
+def _holding(tx: Tx, table: Table, oldest: ColumnElement[Any]) -> Holding:
+    count, since = tx.connection.execute(select(func.count(), oldest).select_from(table)).one()
+    return Holding(table.name, int(count), since.date().isoformat() if isinstance(since, datetime) else since)

@@ -10,10 +10,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
 
 from gateway.errors import Fault
-from gateway.storage.engine import FileLock, Tx, open_storage, postgresql_engine, sqlite_engine
+from gateway.storage.engine import FileLock, Tx, open_storage, postgresql_engine, sqlite_engine, sqlite_file
 
 POSTGRESQL_VERSION_MIN = 150_000
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -32,12 +31,11 @@ def upgrade(url: str) -> None:
         StorageInUse: when a gateway runs on this SQLite file.
         SchemaUnknown: when the server cannot hold what we store.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        assert parsed.database, "a SQLite storage is a file"
-        _upgrade_sqlite(Path(parsed.database).absolute())
-    else:
+    database = sqlite_file(url)
+    if database is None:
         _upgrade_postgresql(url)
+    else:
+        _upgrade_sqlite(database)
 
 
 def check(url: str) -> None:
@@ -47,9 +45,9 @@ def check(url: str) -> None:
         SchemaUnknown: when it is older, newer, or no database of ours.
         StorageUnavailable: when it cannot be reached.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
-        raise SchemaUnknown(f"there is no database at {parsed.database}: run `gateway db upgrade`")
+    database = sqlite_file(url)
+    if database is not None and not database.is_file():
+        raise SchemaUnknown(f"there is no database at {database}: run `gateway db upgrade`")
     storage = open_storage(url, read_only=True)
     try:
         found = storage.read(_revision)
