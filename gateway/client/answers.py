@@ -86,12 +86,9 @@ def proven(receipt: object, policy: LogPolicy) -> VerifiedReceipt:
 
 
 def about(verified: VerifiedReceipt, body: Body, *, event_id: str) -> VerifiedReceipt:
-    """Return the receipt once it speaks of the event that the answer named and the content that was sent (5).
+    """Return the receipt once it speaks of the event that the answer named and of what was sent (5), or raise.
 
     The digest compared is that of the decoded body: a repeat may be compressed otherwise than the first time.
-
-    Raises:
-        ReceiptNotTrusted: when it speaks of something else.
     """
     if verified.event_id != event_id:
         raise ReceiptNotTrusted("it is of another event than the answer names")

@@ -121,13 +121,13 @@ def sign_answer(
     request: tuple[str, str, Headers],
     created: int,
     covered: Sequence[Component] | None = None,
-    tag: str = ANSWER_TAG,
 ) -> dict[str, str]:
     """Return the Signature-Input and Signature headers of the answer to a request (method, target URI, headers)."""
     lines = list(pairs(headers))
     components = tuple(answer_covered(lines, request) if covered is None else covered)
     _refuse_duplicates(components)
-    params = _write_params(components, {"created": created, "keyid": signer.keyid, "alg": signer.algorithm, "tag": tag})
+    values = {"created": created, "keyid": signer.keyid, "alg": signer.algorithm, "tag": ANSWER_TAG}
+    params = _write_params(components, values)
     base = signature_base(components, params, request=RequestHead.of(*request), answer=AnswerHead.of(status, lines))
     return _signature_headers(ANSWER_LABEL, params, signer.sign(base))
 
@@ -138,18 +138,14 @@ def verify_answer(
     headers: Headers,
     request: tuple[str, str, Headers],
     keys: Mapping[str, SigningPublic],
-    tag: str = ANSWER_TAG,
 ) -> ParsedSignature:
-    """Check that an answer was signed, by one of these keys, as the answer to this very request.
+    """Check that an answer was signed, by one of these keys, as the answer to this request, or raise SignatureRefused.
 
     The caller compares Content-Digest with the body, and `created` with its clock.
-
-    Raises:
-        SignatureRefused: when it was not.
     """
     answer = AnswerHead.of(status, headers)
     parsed = parse_signature(
-        answer.fields.get("signature-input", ""), answer.fields.get("signature", ""), tag=tag, answer=True
+        answer.fields.get("signature-input", ""), answer.fields.get("signature", ""), tag=ANSWER_TAG, answer=True
     )
     for component in answer_covered(headers, request):
         if component not in parsed.components:

@@ -244,10 +244,12 @@ def test_an_answer_stripped_of_its_audit_event_is_refused() -> None:
 
 
 def test_an_answer_of_an_unknown_key_or_for_another_tag_is_refused() -> None:
+    relabelled = [(name, value.replace(ANSWER_TAG, REQUEST_TAG)) for name, value in signed_answer()]
+
     for headers, keys, flaw in [
         (signed_answer(), {}, SignatureFlaw.KEY_UNKNOWN),
         (signed_answer(), {SIGNER.keyid: public_of_der(STRANGER.public_der)}, SignatureFlaw.INVALID),
-        (signed_answer(tag="gateway-submission"), KEYS, SignatureFlaw.MISSING),
+        (relabelled, KEYS, SignatureFlaw.MISSING),
         (ANSWER, KEYS, SignatureFlaw.MISSING),
     ]:
         with pytest.raises(SignatureRefused) as caught:
