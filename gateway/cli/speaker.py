@@ -67,6 +67,9 @@ class Speaker:
         """Print a failure and return the exit code that belongs to it."""
         if isinstance(failure, Refused):
             return self._explain_refusal(failure)
+        if isinstance(failure, ReceiptPending):
+            self.complain("pending", event=failure.event_id)
+            return UNREACHABLE
         key, code = next((key, code) for kind, key, code in _FAILURES if isinstance(failure, kind))
         spanish = failure.es if isinstance(failure, InputUnusable) and self.language == "es" else ""
         self.complain(key, detail=spanish or failure)
@@ -87,7 +90,6 @@ class Speaker:
 
 _FAILURES: Final = (
     (HandshakeRefused, "handshake", UNREACHABLE),
-    (ReceiptPending, "pending", UNREACHABLE),
     (CannotReach, "cannot-reach", UNREACHABLE),
     (ConfigInvalid, "config", USAGE),
     (InputUnusable, "bad-input", USAGE),

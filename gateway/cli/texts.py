@@ -74,8 +74,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "pulled": ("{rows} observations: {path}", "{rows} observaciones: {path}"),
     "pull-empty": ("there are no observations for that", "no hay observaciones para eso"),
     "pending": (
-        "{detail}; run the same again, or later: gateway receipt EVENT",
-        "{detail}; repita lo mismo, o más tarde: gateway receipt EVENTO",
+        "stored, but the receipt is still pending; run the same again, or later: gateway receipt {event}",
+        "guardado, pero el recibo está pendiente; repita lo mismo, o más tarde: gateway receipt {event}",
     ),
     "no-events": ("no events", "no hay eventos"),
     "contract-ok": ("{contract}: up to date, {digest}", "{contract}: al día, {digest}"),

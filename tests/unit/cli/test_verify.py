@@ -18,7 +18,17 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from gateway.cli.program import app
-from gateway.client import GatewayClient
+from gateway.cli.speaker import Speaker
+from gateway.client import (
+    AnswerNotTrusted,
+    CannotReach,
+    ClientFailure,
+    GatewayClient,
+    HandshakeRefused,
+    InputUnusable,
+    ReceiptPending,
+    Refused,
+)
 from gateway.client import channel as channel_module
 from tests.unit.client.fake_gateway import FakeGateway, StoppedClock
 
@@ -160,6 +170,26 @@ def test_a_gateway_that_is_not_there_ends_with_three(runner: CliRunner, tmp_path
 
     assert result.exit_code == 3
     assert "cannot reach" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "says"),
+    [
+        (ReceiptPending("e1"), 3, "gateway receipt e1"),
+        (HandshakeRefused("TLS: unknown ca"), 3, "se rechazó la conexión TLS"),
+        (CannotReach("refused"), 3, "no se puede acceder"),
+        (InputUnusable("no such file", "no existe el archivo"), 2, "no existe el archivo"),
+        (AnswerNotTrusted("digest"), 1, "NO aceptado"),
+        (Refused(502, {}, signed=False), 1, "http-502"),
+    ],
+)
+def test_a_failure_is_said_in_spanish_and_has_its_exit_code(
+    failure: ClientFailure, code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pending receipt is no unreachable gateway: the submission is stored, and the sentence says how to go on."""
+    assert Speaker("es").explain(failure) == code
+
+    assert says in capsys.readouterr().err
 
 
 def test_help_names_every_command(runner: CliRunner) -> None:
