@@ -14,19 +14,6 @@ from gateway.errors import ContractRetired, ContractUnknown
 from gateway.trip import ContractRef, FieldType, TableShape
 
 Severity = Literal["error", "warn", "quarantine"]
-RuleKind = Literal[
-    "condition",
-    "not_after",
-    "within_days",
-    "sum_at_most",
-    "multiple_of",
-    "same_country",
-    "member_of_scheme",
-    "total_not_below_part",
-    "unique",
-    "control_total",
-    "supersedes",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +78,7 @@ class Rule:
     """One rule between fields; `parameters` are those of its kind, `when` narrows it to some records."""
 
     id: str
-    kind: RuleKind
+    kind: str
     pointer: str
     severity: Severity
     message: Text

@@ -7,11 +7,11 @@ have stops the start. What is read here is what governments signed, so that noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from gateway.contracting.contract import (
     Acceptance,
@@ -21,7 +21,6 @@ from gateway.contracting.contract import (
     ContractSet,
     Field,
     Rule,
-    RuleKind,
     Text,
     version_key,
 )
@@ -33,20 +32,22 @@ from gateway.wire.canonical import canonical_bytes
 FORBIDDEN_NAMES = "forbidden-name/1"
 _NOW = "now"
 _RULE_KEYS = {"id", "kind", "pointer", "severity", "message", "when"}
-# Which parameters each kind of rule takes, and which of them name fields.
-_PARAMETERS: dict[str, tuple[set[str], set[str]]] = {
-    "condition": ({"then"}, set()),
-    "not_after": ({"earlier", "later", "strict"}, {"earlier", "later"}),
-    "within_days": ({"from", "to", "days"}, {"from", "to"}),
-    "sum_at_most": ({"parts", "at_most"}, {"parts", "at_most"}),
-    "multiple_of": ({"field", "base"}, {"field", "base"}),
-    "same_country": ({"fields"}, {"fields"}),
-    "member_of_scheme": ({"scheme", "code", "country"}, {"scheme", "code", "country"}),
-    "total_not_below_part": ({"measure", "total", "within", "parts"}, {"measure", "within", "parts"}),
-    "unique": (set(), set()),
-    "control_total": ({"measure", "total", "rounding", "within", "parts"}, {"measure", "rounding", "within", "parts"}),
-    "supersedes": ({"action", "supersedes"}, {"action", "supersedes"}),
+# Which parameters each kind of rule takes; all but a few name fields.
+_PARAMETERS: dict[str, set[str]] = {
+    "condition": {"then"},
+    "not_after": {"earlier", "later", "strict"},
+    "within_days": {"from", "to", "days"},
+    "sum_at_most": {"parts", "at_most"},
+    "multiple_of": {"field", "base"},
+    "same_country": {"fields"},
+    "member_of_scheme": {"scheme", "code", "country"},
+    "total_not_below_part": {"measure", "total", "within", "parts"},
+    "unique": set(),
+    "control_total": {"measure", "total", "rounding", "within", "parts"},
+    "supersedes": {"action", "supersedes"},
 }
+_NAMES_NO_FIELD = {"then", "strict", "days", "total"}
+T = TypeVar("T")
 
 
 def packaged_root() -> Path:
@@ -73,11 +74,7 @@ def load_contract(folder: Path) -> Contract:
     Raises:
         ContractInvalid: when a file leaves its form.
     """
-    document = read_yaml(folder / "contract.yaml")
-    try:
-        return _contract(document, folder)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ContractInvalid(f"{folder / 'contract.yaml'}: {error!r}") from error
+    return _read(folder / "contract.yaml", lambda document: _contract(document, folder))
 
 
 def load_code_list(root: Path, ref: str) -> CodeList:
@@ -86,10 +83,13 @@ def load_code_list(root: Path, ref: str) -> CodeList:
     Raises:
         ContractInvalid: when the file leaves its form.
     """
-    path = root / "codelists" / f"{ref}.yaml"
+    return _read(root / "codelists" / f"{ref}.yaml", lambda document: _code_list(document, ref))
+
+
+def _read(path: Path, build: Callable[[dict[str, Any]], T]) -> T:
     document = read_yaml(path)
     try:
-        return _code_list(document, ref)
+        return build(document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ContractInvalid(f"{path}: {error!r}") from error
 
@@ -198,9 +198,9 @@ def _field(entry: dict[str, Any]) -> Field:
 
 def _rule(entry: dict[str, Any], names: set[str]) -> Rule:
     kind = entry["kind"]
-    if kind not in get_args(RuleKind):
+    if kind not in _PARAMETERS:
         raise ValueError(f"{entry['id']}: {kind} is no kind of rule")
-    allowed, naming = _PARAMETERS[kind]
+    allowed = _PARAMETERS[kind]
     _keys(entry, required=_RULE_KEYS - {"when"}, optional=allowed | {"when"})
     if entry["severity"] not in {"error", "warn", "quarantine"} or (
         kind == "condition" != entry["severity"] != "error"
@@ -211,7 +211,7 @@ def _rule(entry: dict[str, Any], names: set[str]) -> Rule:
         raise ValueError(f"{entry['id']}: no record can be quarantined yet")
     parameters = {key: entry[key] for key in allowed if key in entry}
     named = set(entry.get("when", {})) | set(parameters.get("then", {}))
-    for key in naming & parameters.keys():
+    for key in parameters.keys() - _NAMES_NO_FIELD:
         named |= _names(parameters[key])
     if unknown := named - names - {_NOW}:
         raise ValueError(f"{entry['id']}: no such field: {sorted(unknown)}")

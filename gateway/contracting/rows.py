@@ -32,11 +32,6 @@ def row_maker(shape: TableShape) -> Callable[[Mapping[str, Any]], Row]:
     return row
 
 
-def row_of(record: Mapping[str, Any], shape: TableShape) -> Row:
-    """Return the row of one valid record."""
-    return row_maker(shape)(record)
-
-
 def canonical_line(row: Row, shape: TableShape) -> bytes:
     """Return the canonical line that a row was made from."""
     record = {name: value for name, value in zip(shape.column_names, row, strict=True) if value is not None}

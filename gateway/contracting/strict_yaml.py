@@ -8,7 +8,6 @@ once. Tags, anchors, aliases, merge keys, floats and null are refused: three gov
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         document = parse_yaml(path.read_bytes().decode("utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ContractInvalid(f"{path}: {error}") from error
     return document
 
@@ -43,62 +42,49 @@ def parse_yaml(text: str) -> dict[str, Any]:
         ValueError: when the text leaves the closed subset.
         yaml.YAMLError: when it is no YAML.
     """
-    events = iter(yaml.parse(text, Loader=yaml.CSafeLoader))
-    next(events)
-    start = next(events)
-    if not isinstance(start, yaml.DocumentStartEvent):
-        raise ValueError("the document is empty")  # noqa: TRY004  (a malformed file, not a wrong argument)
-    document = _node(next(events), events, depth=0)
-    next(events)
-    if not isinstance(next(events), yaml.StreamEndEvent):
-        raise ValueError("a file holds one document")  # noqa: TRY004  (as above)
-    if not isinstance(document, dict):
-        raise ValueError("the document is not a mapping")  # noqa: TRY004  (as above)
-    return document
+    depth = documents = 0
+    # Before anything is composed, because composing follows aliases and applies tags.
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
+            raise ValueError(f"line {_line(event)}: anchors, aliases and tags are not allowed")
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            raise ValueError(f"line {_line(event)}: deeper than {DEPTH_MAX} levels")
+    if documents > 1:
+        raise ValueError("a file holds one document")
+    node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError("the document is not a mapping")  # noqa: TRY004  (a malformed file, not a wrong argument)
+    return _mapping(node)
 
 
-def _node(event: yaml.Event, events: Iterator[yaml.Event], *, depth: int) -> Any:
-    line = _line(event)
-    if depth > DEPTH_MAX:
-        raise ValueError(f"line {line}: deeper than {DEPTH_MAX} levels")
-    if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
-        raise ValueError(f"line {line}: anchors, aliases and tags are not allowed")
-    if isinstance(event, yaml.ScalarEvent):
-        return _scalar(event, line)
-    if isinstance(event, yaml.SequenceStartEvent):
-        return _sequence(events, depth)
-    return _mapping(events, depth)
-
-
-def _sequence(events: Iterator[yaml.Event], depth: int) -> list[Any]:
-    items = []
-    while not isinstance(event := next(events), yaml.SequenceEndEvent):
-        items.append(_node(event, events, depth=depth + 1))
-    return items
-
-
-def _mapping(events: Iterator[yaml.Event], depth: int) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
-    while not isinstance(event := next(events), yaml.MappingEndEvent):
-        line = _line(event)
-        if not isinstance(event, yaml.ScalarEvent) or event.value == "<<":
-            raise ValueError(f"line {line}: a key is a plain string")
-        if event.value in mapping:
-            raise ValueError(f"line {line}: the key {event.value} stands twice")
-        mapping[event.value] = _node(next(events), events, depth=depth + 1)
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+            raise ValueError(f"line {_line(key)}: a key is a plain string")
+        if key.value in mapping:
+            raise ValueError(f"line {_line(key)}: the key {key.value} stands twice")
+        mapping[key.value] = _value(value)
     return mapping
 
 
-def _line(event: yaml.Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark else 0
-
-
-def _scalar(event: yaml.ScalarEvent, line: int) -> str | int | bool:
-    text: str = event.value
-    if not event.implicit[0]:  # quoted
+def _value(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item) for item in node.value]
+    assert isinstance(node, yaml.ScalarNode)
+    text: str = node.value
+    if node.style:  # quoted
         return text
     if text in {"", "~", "null"}:
-        raise ValueError(f"line {line}: there is no null; leave the key out or quote the text")
+        raise ValueError(f"line {_line(node)}: there is no null; leave the key out or quote the text")
     if text in _LITERALS:
         return _LITERALS[text]
     return int(text) if _INTEGER.match(text) else text
+
+
+def _line(place: yaml.Event | yaml.Node) -> int:
+    return place.start_mark.line + 1 if place.start_mark else 0

@@ -9,7 +9,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.contracting.rows import canonical_line, row_of
+from gateway.contracting.rows import canonical_line, row_maker
 from gateway.contracting.schema import allowed_codes
 from gateway.errors import ContractViolated, ForbiddenField, WrongProvider
 from tests.unit.contracting.submissions import contract, judged, line, record
@@ -50,7 +50,7 @@ def test_a_record_comes_back_from_its_row_byte_for_byte(needed: dict[str, Any], 
     whole = needed | data.draw(st.fixed_dictionaries({}, optional=optional))
     shape = contract("border-event").shape
 
-    assert canonical_line(row_of(whole, shape), shape) == line(whole)
+    assert canonical_line(row_maker(shape)(whole), shape) == line(whole)
 
 
 @given(st.sampled_from(sorted(FIELDS)), anything)

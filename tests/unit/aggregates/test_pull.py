@@ -17,7 +17,7 @@ from gateway.aggregates.dataflow import flow_dataflow
 from gateway.aggregates.desk import AggregatesDesk, DataRequest, Pulled
 from gateway.aggregates.serve import pull
 from gateway.contracting.load import load_contract
-from gateway.contracting.rows import canonical_line, row_of
+from gateway.contracting.rows import canonical_line, row_maker
 from gateway.contracting.strict_yaml import read_yaml
 from gateway.errors import (
     DeniedByPolicy,
@@ -95,7 +95,7 @@ class Counter:
     def keep(self, *changes: Mapping[str, object], partner_id: str = CBP.id) -> None:
         shape = FLOW.shape
         records = [CELL | {"record_id": new_id(NOW), **change} for change in changes]
-        rows = [row_of(record, shape) for record in records]
+        rows = [row_maker(shape)(record) for record in records]
         hashes = [leaf_hash(canonical_line(row, shape)) for row in rows]
         chunk = RecordChunk(range(1, len(rows) + 1), rows, hashes)
         submission, at = new_id(NOW), NOW - timedelta(hours=1)
