@@ -9,12 +9,13 @@ else as text with the C collation, because a record's canonical line is rebuilt 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Index,
     Integer,
     LargeBinary,
@@ -43,42 +44,35 @@ KEEPING = (
 )
 
 
-class TableMaker(Protocol):
-    """What a product table needs of Alembic's `op`."""
-
-    def create_table(self, table_name: str, *columns: Any, **options: Any) -> Any: ...
-
-    def create_index(self, index_name: str | None, table_name: str, columns: Any, **options: Any) -> Any: ...
-
-    def execute(self, sqltext: str) -> Any: ...
-
-    def get_bind(self) -> Any: ...
-
-
 @cache
 def product_table(shape: TableShape) -> Table:
     """Return the table of a shape, in a metadata of its own."""
     own = {"partner_id", "month", *KEEPING}
     assert not own & set(shape.column_names), "a contract may not name a field like a column of the gateway"
-    table = Table(shape.table_name, MetaData(), *_columns(shape), **_options(shape))
-    for name, columns, options in _indexes(shape):
-        Index(name, *(table.c[column] for column in columns), **options)
+    # Without rowid the key is the row's place: a third less file than with a second tree for the key.
+    options: dict[str, Any] = {"sqlite_with_rowid": False}
+    if is_partitioned(shape):
+        options["postgresql_partition_by"] = "LIST (month)"
+    table = Table(shape.table_name, MetaData(), *_columns(shape), **options)
+    if shape.natural_key:
+        # One live record for each cell. A retraction has no cell_key, so that its cell can be filled again.
+        live = table.c.superseded_by.is_(None)
+        where = {"sqlite_where": live, "postgresql_where": live}
+        Index(f"{shape.table_name}_live", table.c.partner_id, table.c.cell_key, unique=True, **where)
     return table
 
 
-def create_product_table(op: TableMaker, shape: TableShape) -> None:
+def create_product_table(connection: Connection, shape: TableShape) -> None:
     """Create the table of a shape; called by the migration that brings a data product."""
-    op.create_table(shape.table_name, *_columns(shape), **_options(shape))
-    for name, columns, options in _indexes(shape):
-        op.create_index(name, shape.table_name, list(columns), **options)
-    if op.get_bind().dialect.name == "postgresql":
+    table = product_table(shape)
+    table.create(connection)
+    if connection.dialect.name == "postgresql":
         if shape.retention_column:
             # A few pages at any size. SQLite has nothing like it; the job finds old rows first, in the key's order.
-            op.create_index(
-                f"{shape.table_name}_retention", shape.table_name, [shape.retention_column], postgresql_using="brin"
-            )
-        for statement in _without_statistics(shape, shape.table_name):
-            op.execute(statement)
+            column = f'"{shape.retention_column}"'
+            connection.exec_driver_sql(f"CREATE INDEX {table.name}_retention ON {table.name} USING brin ({column})")
+        for statement in _without_statistics(shape, table.name):
+            connection.exec_driver_sql(statement)
 
 
 def ensure_months(tx: Tx, shape: TableShape, months: frozenset[int]) -> None:
@@ -132,30 +126,10 @@ def _columns(shape: TableShape) -> list[Any]:
     ]
 
 
-def _indexes(shape: TableShape) -> list[tuple[str, tuple[str, ...], dict[str, Any]]]:
-    indexes: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
-    if shape.natural_key:
-        # One live record for each cell. A retraction has no cell_key, so that its cell can be filled again.
-        live = _live()
-        options = {"unique": True, "sqlite_where": live, "postgresql_where": live}
-        indexes.append((f"{shape.table_name}_live", ("partner_id", "cell_key"), options))
-    return indexes
-
-
 def _without_statistics(shape: TableShape, table: str) -> list[str]:
     # The planner's histograms would copy record ids into a catalogue that retention does not reach.
     columns = {shape.id_column, "superseded_by"} | ({"supersedes"} & set(shape.column_names))
     return [f'ALTER TABLE {table} ALTER COLUMN "{name}" SET STATISTICS 0' for name in sorted(columns)]
-
-
-def _live() -> Any:
-    return Column("superseded_by", String).is_(None)
-
-
-def _options(shape: TableShape) -> dict[str, Any]:
-    # Without rowid the key is the row's place: a third less file than with a second tree for the key.
-    options: dict[str, Any] = {"sqlite_with_rowid": False}
-    return options | {"postgresql_partition_by": "LIST (month)"} if is_partitioned(shape) else options
 
 
 def _type(field: FieldType) -> TypeEngine[Any]:

@@ -100,16 +100,12 @@ def _insert_new(keeper: _Keeper, chunk: RecordChunk, months: Sequence[int]) -> b
             months, chunk.rows, chunk.leaf_hashes, chunk.lines, cell_keys, strict=False
         )
     ]
-    savepoint = keeper.tx.connection.begin_nested()
     try:
-        whole = _bulk_insert(keeper, stored)
+        with keeper.tx.connection.begin_nested():
+            _bulk_insert(keeper, stored)
     except _KeyStands:
-        whole = False
-    if whole:
-        savepoint.commit()
-    else:
-        savepoint.rollback()
-    return whole
+        return False
+    return True
 
 
 def _settle(keeper: _Keeper, chunk: RecordChunk) -> KeptChunk:
@@ -117,12 +113,11 @@ def _settle(keeper: _Keeper, chunk: RecordChunk) -> KeptChunk:
     # The heads first: their cells must be free before the amendments take them.
     _mark_superseded(keeper, settlement.superseded)
     stored = [_stored(keeper, s, chunk.lines[s.position or 0]) for s in settlement.accepted]
-    try:
-        whole = _bulk_insert(keeper, stored) if stored else True
-    except _KeyStands as error:
-        raise WriteConflict from error
-    if not whole:
-        raise WriteConflict
+    if stored:
+        try:
+            _bulk_insert(keeper, stored)
+        except _KeyStands as error:
+            raise WriteConflict from error
     counted = [s.row for s in settlement.accepted if keeper.places.action_of(s.row) != "retract"]
     _move(keeper, chunk, counted, settlement.withdrawn)
     positions = tuple(s.position for s in settlement.accepted if s.position is not None)
@@ -162,19 +157,20 @@ class _KeyStands(Exception):
     """Another row holds a key of the rows that were to be inserted."""
 
 
-def _bulk_insert(keeper: _Keeper, rows: list[Stored]) -> bool:
-    """Insert rows of the whole width of the table; False or `_KeyStands` when a key objects."""
+def _bulk_insert(keeper: _Keeper, rows: list[Stored]) -> None:
+    """Insert rows of the whole width of the table, or raise `_KeyStands` when a key objects."""
     # In the order of their ids, so that two submissions of the same records do not deadlock.
     identifier = keeper.places.id + 2
     rows.sort(key=itemgetter(identifier))
     names = ("partner_id", "month", *keeper.shape.column_names, *KEEPING)
     if keeper.tx.dialect == "postgresql":
         _copy(keeper.tx, keeper.shape.table_name, names, rows)
-        return True
+        return
     columns = ", ".join(f'"{name}"' for name in names)
     marks = ", ".join("?" * len(names))
     statement = f"INSERT INTO {keeper.shape.table_name} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names from the contract, which governments signed
-    return keeper.tx.connection.exec_driver_sql(statement, rows).rowcount == len(rows)
+    if keeper.tx.connection.exec_driver_sql(statement, rows).rowcount != len(rows):
+        raise _KeyStands
 
 
 def _copy(tx: Tx, table: str, names: Sequence[str], rows: Sequence[Stored]) -> None:

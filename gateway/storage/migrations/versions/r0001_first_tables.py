@@ -162,5 +162,5 @@ def upgrade() -> None:
     binary = "BYTEA" if op.get_bind().dialect.name == "postgresql" else "BLOB"
     for statement in TABLES.replace("BYTES", binary).strip().split(";\n"):
         op.execute(statement)
-    create_product_table(op, FLOW)
-    create_product_table(op, BORDER_EVENT)
+    create_product_table(op.get_bind(), FLOW)
+    create_product_table(op.get_bind(), BORDER_EVENT)
