@@ -124,7 +124,7 @@ def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Des
 
 def _aggregates(intake: IntakeDesk) -> AggregatesDesk:
     shape = next(shape for shape in intake.contracts.shapes if shape.product == FLOW)
-    return AggregatesDesk(clock=intake.clock, storage=intake.storage, policy=intake.policy, flow=flow_dataflow(shape))
+    return AggregatesDesk(intake.clock, intake.storage, intake.policy, intake.contracts, flow_dataflow(shape))
 
 
 def serve(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from gateway.aggregates.dataflow import Dataflow
 from gateway.clock import Clock
+from gateway.contracting.contract import ContractSet
 from gateway.policy.decide import DecisionPoint
 from gateway.storage.engine import Storage
 
@@ -17,11 +18,12 @@ CHUNK_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class AggregatesDesk:
-    """The parts that `app.py` composes for pulls of one dataflow."""
+    """The parts that `app.py` composes for own totals, and for pulls of one dataflow."""
 
     clock: Clock
     storage: Storage
     policy: DecisionPoint
+    contracts: ContractSet
     flow: Dataflow
 
 

@@ -6,29 +6,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gateway.aggregates.desk import AggregatesDesk
 from gateway.auditlog.event_kinds import TotalsRead
 from gateway.auditlog.events import query_digest, record_event
-from gateway.clock import Clock
-from gateway.contracting.contract import ContractSet
 from gateway.errors import NotFound, RequestMalformed
-from gateway.policy.decide import DecisionPoint
 from gateway.policy.requests import read_own
-from gateway.storage.engine import Storage, Tx
+from gateway.storage.engine import Tx
 from gateway.storage.statistics import OwnTotal, own_totals
-from gateway.trip import Partner, Permit, TableShape
+from gateway.trip import Partner
 
 BY_MAX = 3
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
-
-
-@dataclass(frozen=True, slots=True)
-class OwnDesk:
-    """The parts that reading own totals needs."""
-
-    clock: Clock
-    storage: Storage
-    policy: DecisionPoint
-    contracts: ContractSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +40,7 @@ class OwnTotals:
     event_id: str
 
 
-def read_totals(desk: OwnDesk, partner: Partner, request: TotalsRequest) -> OwnTotals:
+def read_totals(desk: AggregatesDesk, partner: Partner, request: TotalsRequest) -> OwnTotals:
     """Return a partner's exact totals of its own live records, after the reading's audit event is committed.
 
     Raises:
@@ -63,46 +51,41 @@ def read_totals(desk: OwnDesk, partner: Partner, request: TotalsRequest) -> OwnT
             raise RequestMalformed(what="a month is written 2026-10")
     if len(request.by) > BY_MAX:
         raise RequestMalformed(what=f"at most {BY_MAX} dimensions")
-    shape = _shape(desk.contracts, request.product)
+    shapes = [shape for shape in desk.contracts.shapes if shape.product == request.product]
+    if not shapes:
+        raise NotFound
     permit = desk.policy.decide(read_own(partner, product=request.product))
+    query = {"from": request.first_month, "to": request.last_month, "by": list(request.by)}
 
     def work(tx: Tx) -> OwnTotals:
         totals = own_totals(
             tx,
-            shape,
+            max(shapes, key=lambda shape: shape.major),
             partner_id=partner.id,
             by=request.by,
             first_month=request.first_month or None,
             last_month=request.last_month or None,
         )
-        return OwnTotals(tuple(totals), _record(tx, desk, partner, request, permit, len(totals)))
-
-    return desk.storage.write(work)
-
-
-def _shape(contracts: ContractSet, product: str) -> TableShape:
-    found = [shape for shape in contracts.shapes if shape.product == product]
-    if not found:
-        raise NotFound
-    return max(found, key=lambda shape: shape.major)
-
-
-def _record(tx: Tx, desk: OwnDesk, partner: Partner, request: TotalsRequest, permit: Permit, row_count: int) -> str:
-    query = {"from": request.first_month, "to": request.last_month, "by": list(request.by)}
-    return record_event(
-        tx,
-        TotalsRead(
+        event = TotalsRead(
             path=request.path,
             source=request.source,
             product=request.product,
             query_digest=query_digest(query),
             policy_set=permit.policy_set_digest,
             policies=permit.policies,
-            row_count=row_count,
-        ),
-        at=desk.clock.now(),
-        partner_id=partner.id,
-        audience=frozenset({partner.country}),
-        actor=partner.id,
-        request_id=request.request_id,
-    )
+            row_count=len(totals),
+        )
+        return OwnTotals(
+            tuple(totals),
+            record_event(
+                tx,
+                event,
+                at=desk.clock.now(),
+                partner_id=partner.id,
+                audience=frozenset({partner.country}),
+                actor=partner.id,
+                request_id=request.request_id,
+            ),
+        )
+
+    return desk.storage.write(work)

@@ -127,19 +127,15 @@ def _conditions(rule: Rule) -> list[tuple[str, dict[str, Any]]]:
 
 def _clause(tests: Mapping[str, Any], *, present: bool = False) -> dict[str, Any]:
     """Return tests on fields as a schema; with `present`, a field that is tested must also be there."""
-    clause: dict[str, Any] = {}
-    properties = {name: _test(test) for name, test in tests.items()}
-    absent = [name for name, test in tests.items() if isinstance(test, dict) and test.get("present") is False]
-    required = [
-        name
-        for name, test in tests.items()
-        if name not in absent and (present or (isinstance(test, dict) and test.get("present") is True))
-    ]
-    if tested := {name: prop for name, prop in properties.items() if prop is not True}:
-        clause["properties"] = tested
-    if required:
-        clause["required"] = required
-    return clause
+    tested: dict[str, Any] = {}
+    required = []
+    for name, test in tests.items():
+        wanted = test.get("present") if isinstance(test, dict) else None
+        if (prop := _test(test)) is not True:
+            tested[name] = prop
+        if wanted or (present and wanted is None):
+            required.append(name)
+    return ({"properties": tested} if tested else {}) | ({"required": required} if required else {})
 
 
 def _test(test: Any) -> Any:

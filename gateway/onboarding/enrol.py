@@ -46,7 +46,7 @@ def enrol_partner(tx: Tx, entry: PartnerEntry, *, at: datetime) -> None:
     registry.add_partner(tx, entry)
     roles = tuple(sorted(entry.roles))
     event = PartnerEnrolled(subject=entry.id, country=entry.country, status=entry.status, roles=roles)
-    _record(tx, event, partner_id=entry.id, audience={entry.country}, at=at)
+    _record(tx, event, entry, at=at)
 
 
 def enrol_officer(tx: Tx, entry: OfficerEntry, *, at: datetime) -> None:
@@ -58,7 +58,7 @@ def enrol_officer(tx: Tx, entry: OfficerEntry, *, at: datetime) -> None:
         roles=tuple(sorted(entry.roles)),
         approval_keyid=entry.approval_keyid,
     )
-    _record(tx, event, partner_id=NO_PARTNER, audience={entry.country}, at=at)
+    _record(tx, event, entry, at=at)
 
 
 def add_key(tx: Tx, entry: PartnerEntry, key: SigningKey, *, at: datetime) -> None:
@@ -71,7 +71,7 @@ def add_key(tx: Tx, entry: PartnerEntry, key: SigningKey, *, at: datetime) -> No
         not_before=format_instant(key.not_before),
         not_after=None if key.not_after is None else format_instant(key.not_after),
     )
-    _record(tx, event, partner_id=entry.id, audience={entry.country}, at=at)
+    _record(tx, event, entry, at=at)
 
 
 def pin_certificate(tx: Tx, owner: PartnerEntry | OfficerEntry, certificate: x509.Certificate, *, at: datetime) -> None:
@@ -91,7 +91,7 @@ def pin_certificate(tx: Tx, owner: PartnerEntry | OfficerEntry, certificate: x50
         ),
     )
     event = CertificatePinned(subject=_subject(owner), certificate=digest.hex(), not_after=format_instant(until))
-    _record(tx, event, partner_id=owner.id if partner else NO_PARTNER, audience={owner.country}, at=at)
+    _record(tx, event, owner, at=at)
 
 
 def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, at: datetime) -> None:
@@ -102,8 +102,7 @@ def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, a
     """
     registry.set_pin_status(tx, sha256, REVOKED)
     event = CertificateRevoked(subject=_subject(owner), certificate=sha256.hex())
-    partner_id = owner.id if isinstance(owner, PartnerEntry) else NO_PARTNER
-    _record(tx, event, partner_id=partner_id, audience={owner.country}, at=at)
+    _record(tx, event, owner, at=at)
 
 
 def suspend_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
@@ -128,7 +127,7 @@ def publish_contract(tx: Tx, contract: ContractRef, *, approved_by: Collection[s
     event = ContractPublished(
         product=contract.product, version=contract.version, contract_digest=contract.digest, approved_by=parties
     )
-    _record(tx, event, partner_id=NO_PARTNER, audience=parties, at=at)
+    _record(tx, event, parties, at=at)
 
 
 def activate_policies(tx: Tx, policies: PolicySet, *, at: datetime) -> None:
@@ -139,7 +138,7 @@ def activate_policies(tx: Tx, policies: PolicySet, *, at: datetime) -> None:
         agreements=tuple(agreement.reference for agreement in policies.agreements),
         approved_by=parties,
     )
-    _record(tx, event, partner_id=NO_PARTNER, audience=parties, at=at)
+    _record(tx, event, parties, at=at)
 
 
 def _subject(owner: PartnerEntry | OfficerEntry) -> str:
@@ -167,18 +166,24 @@ def _change(
         raise PartnerEnded(f"{partner_id} was revoked, which is for good; enrol it anew under another id")
     registry.set_partner_status(tx, partner_id, status)
     event = kind(subject=partner_id, country=entry.country, status=status)
-    _record(tx, event, partner_id=partner_id, audience={entry.country}, at=at, actor=actor)
+    _record(tx, event, entry, at=at, actor=actor)
 
 
 def _record(
-    tx: Tx, event: AuditEvent, *, partner_id: str, audience: Collection[str], at: datetime, actor: str = OPERATOR
+    tx: Tx,
+    event: AuditEvent,
+    about: PartnerEntry | OfficerEntry | Collection[str],
+    *,
+    at: datetime,
+    actor: str = OPERATOR,
 ) -> None:
+    """Record an act about somebody, for the eyes of their country, or about what several countries share."""
     record_event(
         tx,
         event,
         at=at,
-        partner_id=partner_id,
-        audience=frozenset(audience),
+        partner_id=about.id if isinstance(about, PartnerEntry) else NO_PARTNER,
+        audience=frozenset({about.country} if isinstance(about, PartnerEntry | OfficerEntry) else about),
         actor=actor,
         request_id=NO_PARTNER,
     )

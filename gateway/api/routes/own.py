@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.aggregates.own import OwnDesk, OwnTotals, TotalsRequest, read_totals
+from gateway.aggregates.own import OwnTotals, TotalsRequest, read_totals
 from gateway.api.desk import Desk
 from gateway.api.visit import Visit, partner_of, visit_of
 
@@ -16,8 +16,6 @@ from gateway.api.visit import Visit, partner_of, visit_of
 def own_routes(desk: Desk) -> APIRouter:
     """Return the route of own totals."""
     router = APIRouter(tags=["statistics"])
-    intake = desk.intake
-    own = OwnDesk(intake.clock, intake.storage, intake.policy, intake.contracts)
 
     @router.get("/v1/own/{product}", summary="Exact totals of the caller's own records, per unit and definition")
     async def totals(
@@ -30,7 +28,7 @@ def own_routes(desk: Desk) -> APIRouter:
         visit = visit_of(request.scope)
         dimensions = tuple(name for name in by.split(",") if name)
         asked = TotalsRequest(visit.request_id, visit.source, visit.path, product, first, last, dimensions)
-        found = await desk.read(_totals, desk, own, visit, asked)
+        found = await desk.read(_totals, desk, visit, asked)
         rows = [{**one.dimensions, "records": one.records, **one.sums} for one in found.totals]
         document = {"product": product, "from": first, "to": last, "by": list(dimensions), "totals": rows}
         return JSONResponse(document, headers={"audit-event": found.event_id, "cache-control": "no-store"})
@@ -38,5 +36,5 @@ def own_routes(desk: Desk) -> APIRouter:
     return router
 
 
-def _totals(desk: Desk, own: OwnDesk, visit: Visit, asked: TotalsRequest) -> OwnTotals:
-    return read_totals(own, partner_of(visit, desk), asked)
+def _totals(desk: Desk, visit: Visit, asked: TotalsRequest) -> OwnTotals:
+    return read_totals(desk.aggregates, partner_of(visit, desk), asked)

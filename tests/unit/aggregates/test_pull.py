@@ -16,6 +16,7 @@ import pytest
 from gateway.aggregates.dataflow import flow_dataflow
 from gateway.aggregates.desk import AggregatesDesk, DataRequest, Pulled
 from gateway.aggregates.serve import pull
+from gateway.contracting.contract import ContractSet
 from gateway.contracting.load import load_contract
 from gateway.contracting.rows import canonical_line, row_maker
 from gateway.contracting.strict_yaml import read_yaml
@@ -131,7 +132,7 @@ def counter(storage: Storage) -> Counter:
         parties=("GTM", "MEX", "USA"),
         products=("flow", "border-event"),
     )
-    return Counter(AggregatesDesk(FixedClock(), storage, DecisionPoint(policies), FLOW))
+    return Counter(AggregatesDesk(FixedClock(), storage, DecisionPoint(policies), ContractSet(()), FLOW))
 
 
 def test_a_pull_gives_the_cells_as_sdmx_csv(counter: Counter) -> None:
