@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from time import monotonic
@@ -179,7 +179,7 @@ class LogKeeper:
                 break
         self._failures = 0
         if self._state.status is not KeeperStatus.RUNNING:
-            self._state = KeeperState(KeeperStatus.RUNNING, self._state.tree_size, self._state.published_at)
+            self._state = replace(self._state, status=KeeperStatus.RUNNING)
         self._serve_late()
 
     def _announce(self, published: Published) -> None:
@@ -209,7 +209,7 @@ class LogKeeper:
         if self._state.status is not status:
             log.error(phrase, **facts)
         self._failures += 1
-        self._state = KeeperState(status, self._state.tree_size, self._state.published_at)
+        self._state = replace(self._state, status=status)
 
 
 def covered_events(tx: Tx, event_ids: tuple[str, ...]) -> tuple[str, ...]:

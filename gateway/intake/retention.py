@@ -27,8 +27,8 @@ def delete_expired(storage: Storage, shapes: Sequence[TableShape], *, clock: Clo
     day = clock.now().date().isoformat()
     deleted_count = 0
     for shape in shapes:
-        for due in storage.read(partial(retention.due_records, shape=shape, day=day)):
-            batch = partial(_batch, shape=shape, partner_id=due.partner_id, day=day, clock=clock)
+        for partner_id in storage.read(partial(retention.partners_with_due_records, shape=shape, day=day)):
+            batch = partial(_batch, shape=shape, partner_id=partner_id, day=day, clock=clock)
             while count := storage.write(batch):
                 deleted_count += count
     storage.write(lambda tx: forget_nonces(tx, before=clock.now()))

@@ -31,18 +31,6 @@ from sqlalchemy.types import TypeEngine
 from gateway.storage.engine import Tx
 from gateway.trip import FieldType, TableShape
 
-# What the gateway adds to a record's own columns, in this order behind partner_id and month.
-KEEPING = (
-    "leaf_hash",
-    "submission_id",
-    "line",
-    "accepted_at",
-    "revision",
-    "superseded_by",
-    "superseded_at",
-    "cell_key",
-)
-
 
 @cache
 def product_table(shape: TableShape) -> Table:
@@ -114,6 +102,13 @@ def _columns(shape: TableShape) -> list[Any]:
         Column("partner_id", _text(), nullable=False),
         Column("month", Integer, nullable=False),
         *fields,
+        *_keeping(),
+        PrimaryKeyConstraint("partner_id", "month", shape.id_column, name=f"{shape.table_name}_pkey"),
+    ]
+
+
+def _keeping() -> list[Column[Any]]:
+    return [
         Column("leaf_hash", LargeBinary, nullable=False),
         Column("submission_id", _identifier(), nullable=False),
         Column("line", Integer, nullable=False),
@@ -122,7 +117,6 @@ def _columns(shape: TableShape) -> list[Any]:
         Column("superseded_by", _identifier()),
         Column("superseded_at", _text()),
         Column("cell_key", LargeBinary),
-        PrimaryKeyConstraint("partner_id", "month", shape.id_column, name=f"{shape.table_name}_pkey"),
     ]
 
 
@@ -146,3 +140,7 @@ def _identifier() -> TypeEngine[Any]:
 
 def _text() -> TypeEngine[Any]:
     return Text().with_variant(Text(collation="C"), "postgresql")
+
+
+# What the gateway adds to a record's own columns, in this order behind partner_id and month.
+KEEPING = tuple(column.name for column in _keeping())

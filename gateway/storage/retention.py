@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, func, insert, literal_column, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, delete, insert, literal_column, select, tuple_, update
 
 from gateway.storage.engine import Tx
 from gateway.storage.products import is_partitioned, product_table
@@ -28,30 +28,21 @@ KEYS_PER_STATEMENT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class DueRecords:
-    """How many of a partner's records are past their day."""
-
-    partner_id: str
-    count: int
-
-
-def due_records(tx: Tx, shape: TableShape, *, day: str) -> list[DueRecords]:
-    """Return whose records are past their day: `retention_until` lies before `day`, an ISO date."""
-    if shape.retention_column is None:
-        return []
-    table = product_table(shape)
-    statement = select(table.c.partner_id, func.count()).where(table.c[shape.retention_column] < day)
-    grouped = statement.group_by(table.c.partner_id).order_by(table.c.partner_id)
-    return [DueRecords(row[0], int(row[1])) for row in tx.connection.execute(grouped)]
-
-
-@dataclass(frozen=True, slots=True)
 class DeletedRecord:
     """What is left of a record between its deletion and its tombstone."""
 
     submission_id: str
     line: int
     leaf_hash: bytes
+
+
+def partners_with_due_records(tx: Tx, shape: TableShape, *, day: str) -> list[str]:
+    """Return whose records are past their day: `retention_until` lies before `day`, an ISO date."""
+    if shape.retention_column is None:
+        return []
+    c = product_table(shape).c
+    found = select(c.partner_id).distinct().where(c[shape.retention_column] < day).order_by(c.partner_id)
+    return list(tx.connection.execute(found).scalars())
 
 
 def delete_due(tx: Tx, shape: TableShape, *, day: str, partner_id: str) -> list[DeletedRecord]:

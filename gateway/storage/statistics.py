@@ -68,7 +68,8 @@ def own_totals(
     names = tuple(dict.fromkeys((*shape.units, *(PERIOD if name == shape.period_column else name for name in by))))
     months = (first_month or "", last_month or "9999-99")
     found = _from_cubes if shape.cubes else _from_records
-    return found(tx, shape, partner_id, names, months)
+    totals = found(tx, shape, partner_id, names, months)
+    return sorted(totals, key=lambda total: [str(value) for value in total.dimensions.values()])
 
 
 def flow_cells(
@@ -131,7 +132,7 @@ def _from_records(
         summed = {str(shape.measure): int(found[1] or 0)} if sums else {}
         if found[0]:
             totals.append(OwnTotal(values, int(found[0]), summed))
-    return sorted(totals, key=_order)
+    return totals
 
 
 def _from_cubes(
@@ -144,12 +145,11 @@ def _from_cubes(
         cell = orjson.loads(text)
         if months[0] <= cell[places[PERIOD]] <= months[1]:
             sums[tuple(cell[places[name]] for name in names)][measure] += int(value)
-    totals = [
+    return [
         OwnTotal(dict(zip(names, key, strict=True)), found.get("", 0), {name: found.get(name, 0) for name in cube.sums})
         for key, found in sums.items()
         if found.get("", 0)
     ]
-    return sorted(totals, key=_order)
 
 
 def _cells(shape: TableShape, partner_id: str, cube: CubeShape) -> Any:
@@ -174,7 +174,3 @@ def _cube_for(shape: TableShape, names: tuple[str, ...]) -> CubeShape:
 def _places(shape: TableShape, cube: CubeShape) -> dict[str, int]:
     period = {shape.period_column, f"month({shape.period_column})"}
     return {PERIOD if name in period else name: place for place, name in enumerate(cube.dimensions)}
-
-
-def _order(total: OwnTotal) -> list[str]:
-    return [str(value) for value in total.dimensions.values()]

@@ -56,9 +56,11 @@ def submission_routes(desk: Desk) -> APIRouter:
         return JSONResponse(localized(outcome, visit.language), headers={"audit-event": event_id})
 
     @router.get("/v1/submissions", summary="List the caller's submissions, oldest first")
-    async def list_own(request: Request, after: str = "", limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Response:
+    async def list_own(
+        request: Request, after: str = "", limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50
+    ) -> Response:
         visit = visit_of(request.scope)
-        return JSONResponse(await desk.read(_list, desk, visit, after, min(limit, PAGE_MAX)))
+        return JSONResponse(await desk.read(_list, desk, visit, after, limit))
 
     @router.get("/v1/submissions/{submission_id}", summary="Show one of the caller's submissions")
     async def show(request: Request, submission_id: str) -> Response:

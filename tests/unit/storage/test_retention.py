@@ -18,7 +18,7 @@ from gateway.storage.engine import Storage, Tx, open_storage
 from gateway.storage.holdings import Holding, holdings
 from gateway.storage.inspection import stream_records
 from gateway.storage.products import product_table
-from gateway.storage.retention import DELETED, DueRecords, bury, delete_due, due_records, tables_to_vacuum
+from gateway.storage.retention import DELETED, bury, delete_due, partners_with_due_records, tables_to_vacuum
 from gateway.storage.statistics import own_totals
 from gateway.storage.submissions import insert_submission, refused_of
 from gateway.trip import RefusedRecord
@@ -93,10 +93,10 @@ def test_a_record_is_kept_on_its_last_day_and_deleted_on_the_next(storage: Stora
     keep(storage, BORDER_EVENT, [last_day, day_before])
     keep(storage, BORDER_EVENT, [day_before], partner_id=IGM)
 
-    due = storage.read(lambda tx: due_records(tx, BORDER_EVENT, day=DAY))
+    due = storage.read(lambda tx: partners_with_due_records(tx, BORDER_EVENT, day=DAY))
     deleted = delete_all_due(storage)
 
-    assert due == [DueRecords(IGM, 1), DueRecords(CBP, 1)]
+    assert due == [IGM, CBP]
     assert deleted == 1
     left = storage.read(lambda tx: [(r.partner_id, r.row) for r in stream_records(tx, BORDER_EVENT)])
     assert left == [(IGM, day_before), (CBP, last_day)]
@@ -184,7 +184,7 @@ def test_a_record_stays_superseded_when_its_amendment_is_deleted(storage: Storag
 def test_a_product_without_retention_is_never_due(storage: Storage) -> None:
     keep(storage, FLOW, [row(FLOW)])
 
-    assert storage.read(lambda tx: due_records(tx, FLOW, day="9999-12-31")) == []
+    assert storage.read(lambda tx: partners_with_due_records(tx, FLOW, day="9999-12-31")) == []
 
 
 def test_the_inventory_counts_what_is_kept_and_names_the_oldest(storage: Storage) -> None:
