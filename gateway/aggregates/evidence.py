@@ -81,12 +81,8 @@ def record_read(reading: Reading) -> str:
 
 
 def _refused(reading: Reading, refusal: Refusal, owner: str | None) -> AggregateRefused:
-    if owner and reading.denials:
-        # A refusal carries the decision about one owner, which is no other's to see.
-        refusal_of_owner = reading.denials.get(owner)
-        decided = _decision(refusal_of_owner) if refusal_of_owner else {}
-    else:
-        decided = _decision(refusal)
+    # A denial carries the decision about one owner, which is no other's to see.
+    decided = _decision(reading.denials.get(owner) if owner and reading.denials else refusal)
     return AggregateRefused(
         path=reading.request.path,
         source=reading.request.source,
@@ -100,8 +96,8 @@ def _refused(reading: Reading, refusal: Refusal, owner: str | None) -> Aggregate
     )
 
 
-def _decision(refusal: Refusal) -> Mapping[str, Any]:
-    decision = refusal.extra.get("decision")
+def _decision(refusal: Refusal | None) -> Mapping[str, Any]:
+    decision = refusal.extra.get("decision") if refusal else None
     return decision if isinstance(decision, dict) else {}
 
 

@@ -20,7 +20,7 @@ from gateway.storage import registry
 from gateway.storage.engine import Tx
 from gateway.storage.registry import Approval, OfficerEntry
 from gateway.wire.canonical import canonical_bytes
-from gateway.wire.dsse import EnvelopeInvalid, sign_envelope, verify_envelope
+from gateway.wire.dsse import sign_envelope, verify_envelope
 from gateway.wire.keys import Signer, public_of_der
 
 APPROVER = "approver"
@@ -96,10 +96,10 @@ def approved_digests(rows: Iterable[Approval], officers: Iterable[OfficerEntry])
         if row.keyid not in keys:
             continue
         subject = Subject(SubjectKind(row.subject_kind), row.subject_id, row.digest, ())
-        envelope = _envelope(row)
         try:
+            envelope: Mapping[str, object] = json.loads(row.envelope)
             payload, signers = verify_envelope(envelope, {row.keyid: keys[row.keyid]}, payload_type=PAYLOAD_TYPE)
-        except EnvelopeInvalid as error:
+        except ValueError as error:
             raise ApprovalInvalid(f"{row.subject_kind} {row.subject_id}: {error}") from error
         if payload != subject.payload:
             raise ApprovalInvalid(f"{row.subject_kind} {row.subject_id}: the envelope is about something else")
@@ -115,11 +115,3 @@ def stored_approvals(tx: Tx) -> dict[str, frozenset[str]]:
     """
     rows = [row for kind in SubjectKind for row in registry.approvals(tx, kind.value)]
     return approved_digests(rows, registry.officers(tx))
-
-
-def _envelope(row: Approval) -> Mapping[str, object]:
-    try:
-        envelope: Mapping[str, object] = json.loads(row.envelope)
-    except ValueError as error:
-        raise ApprovalInvalid(f"{row.subject_kind} {row.subject_id}: no envelope") from error
-    return envelope
