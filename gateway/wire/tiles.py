@@ -32,14 +32,16 @@ class TileRef:
     width: int = TILE_WIDTH
 
 
-def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
-    """Return the path of a hash tile, `tile/0/x001/x234/067.p/12`."""
-    return _path(level, index, width)
-
-
-def entries_path(index: int, width: int = TILE_WIDTH) -> str:
-    """Return the path of an entry bundle, `tile/entries/000`."""
-    return _path("entries", index, width)
+def tile_path(level: int | None, index: int, width: int = TILE_WIDTH) -> str:
+    """Return the path of a hash tile, `tile/0/x001/x234/067.p/12`, or of an entry bundle, `tile/entries/000`."""
+    if not 0 < width <= TILE_WIDTH:
+        raise ValueError("no such width")
+    thousands, last = divmod(index, 1000)
+    groups = f"{last:03}"
+    while thousands:
+        thousands, group = divmod(thousands, 1000)
+        groups = f"x{group:03}/{groups}"
+    return f"tile/{'entries' if level is None else level}/{groups}" + ("" if width == TILE_WIDTH else f".p/{width}")
 
 
 def parse_tile_path(path: str) -> TileRef:
@@ -50,7 +52,7 @@ def parse_tile_path(path: str) -> TileRef:
     level = None if match["level"] is None else int(match["level"])
     index, width = int(match["index"].replace("x", "").replace("/", "")), int(match["width"] or TILE_WIDTH)
     # Written again it must be the same: `x000/001` would be a second name of tile 1.
-    if _path(match["level"] or "entries", index, width) != path or (level or 0) > LEVEL_MAX:
+    if tile_path(level, index, width) != path or (level or 0) > LEVEL_MAX:
         raise ValueError("not a tile path")
     return TileRef(level, index, width)
 
@@ -112,14 +114,3 @@ def hash_reader(read_tile: Callable[[int, int], bytes]) -> HashAt:
         return tile_root(hashes)
 
     return hash_at
-
-
-def _path(kind: object, index: int, width: int) -> str:
-    if not 0 < width <= TILE_WIDTH:
-        raise ValueError("no such width")
-    thousands, last = divmod(index, 1000)
-    groups = f"{last:03}"
-    while thousands:
-        thousands, group = divmod(thousands, 1000)
-        groups = f"x{group:03}/{groups}"
-    return f"tile/{kind}/{groups}" + ("" if width == TILE_WIDTH else f".p/{width}")

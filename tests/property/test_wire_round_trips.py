@@ -20,7 +20,7 @@ from gateway.wire.merkle import ProofInvalid
 from gateway.wire.note import NoteInvalid, Verifier, format_vkey, parse_vkey, read_note
 from gateway.wire.policy_file import LogPolicy, PolicyInvalid, PolicyKey, WitnessGroup, format_policy, parse_policy
 from gateway.wire.proof import Proof, format_proof, parse_proof
-from gateway.wire.tiles import TileRef, entries_path, entry_bundle, parse_tile_path, split_bundle, tile_path
+from gateway.wire.tiles import TileRef, entry_bundle, parse_tile_path, split_bundle, tile_path
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 KEYS = st.text(st.characters(max_codepoint=0x7F), max_size=8)
@@ -84,7 +84,7 @@ def test_the_records_field_goes_round(count: int, root: bytes) -> None:
 
 @given(st.none() | st.integers(0, 63), st.integers(0, 2**50), st.integers(1, 256))
 def test_a_tile_path_goes_round(level: int | None, index: int, width: int) -> None:
-    path = entries_path(index, width) if level is None else tile_path(level, index, width)
+    path = tile_path(level, index, width)
 
     assert parse_tile_path(path) == TileRef(level, index, width)
 

@@ -7,7 +7,6 @@ import pytest
 
 from gateway.wire.tiles import (
     TileRef,
-    entries_path,
     entry_bundle,
     parse_tile_path,
     split_bundle,
@@ -22,7 +21,7 @@ def test_the_path_of_the_specification() -> None:
     assert tile_path(0, 1_234_067) == "tile/0/x001/x234/067"
     assert tile_path(0, 1_234_067, 12) == "tile/0/x001/x234/067.p/12"
     assert (tile_path(5, 0), tile_path(1, 999), tile_path(1, 1000)) == ("tile/5/000", "tile/1/999", "tile/1/x001/000")
-    assert entries_path(7, 3) == "tile/entries/007.p/3"
+    assert tile_path(None, 7, 3) == "tile/entries/007.p/3"
     assert parse_tile_path("tile/entries/x001/234") == TileRef(None, 1234)
 
 
