@@ -16,12 +16,18 @@ from gateway.auditlog.events import OPERATOR, AuditEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionAccepted(AuditEvent):
+class RequestEvent(AuditEvent):
+    """What every event of a request says: its path, without the query, and the SHA-256 of the certificate."""
+
+    path: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionAccepted(RequestEvent):
     """A submission was kept; it commits to all that proves what was sent, by whom and under which rules."""
 
     kind = "submission.accepted"
-    path: str
-    source: str
     submission_id: str
     product: str
     version: str
@@ -47,15 +53,13 @@ class SubmissionAccepted(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionRefused(AuditEvent):
+class SubmissionRefused(RequestEvent):
     """A submission or dry run was refused; how far it got decides which fields there are."""
 
     kind = "submission.refused"
     outcome = "failure"
     personal = frozenset({"line_hmac"})
     sealed = frozenset({"line_hmac"})
-    path: str
-    source: str
     reason: str
     product: str | None = None
     version: str | None = None
@@ -76,12 +80,10 @@ class SubmissionRefused(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionValidated(AuditEvent):
+class SubmissionValidated(RequestEvent):
     """A dry run was judged and nothing of it was kept."""
 
     kind = "submission.validated"
-    path: str
-    source: str
     product: str
     version: str
     contract_digest: str
@@ -94,13 +96,11 @@ class SubmissionValidated(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRefused(AuditEvent):
+class RequestRefused(RequestEvent):
     """Any other request was refused, for example by a caller whose certificate is not pinned."""
 
     kind = "request.refused"
     outcome = "failure"
-    path: str
-    source: str
     reason: str
 
 
@@ -131,12 +131,10 @@ class HandshakeRefused(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AggregateRead(AuditEvent):
+class AggregateRead(RequestEvent):
     """A partner read statistics of one owner under an agreement; each owner of one answer has its own event."""
 
     kind = "aggregate.read"
-    path: str
-    source: str
     dataflow: str
     query_digest: str
     purpose: str
@@ -148,13 +146,11 @@ class AggregateRead(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AggregateRefused(AuditEvent):
+class AggregateRefused(RequestEvent):
     """A partner was not given statistics it asked for; each owner that it named has its own event."""
 
     kind = "aggregate.refused"
     outcome = "failure"
-    path: str
-    source: str
     reason: str
     dataflow: str | None = None
     query_digest: str | None = None
@@ -165,12 +161,10 @@ class AggregateRefused(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TotalsRead(AuditEvent):
+class TotalsRead(RequestEvent):
     """A partner read the totals of its own records."""
 
     kind = "totals.read"
-    path: str
-    source: str
     product: str
     query_digest: str
     policy_set: str
@@ -179,12 +173,10 @@ class TotalsRead(AuditEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchRun(AuditEvent):
+class SearchRun(RequestEvent):
     """An officer searched or opened events of the own country; the query is kept as a digest, not as text."""
 
     kind = "search.run"
-    path: str
-    source: str
     query_digest: str
     result_count: int
     policy_set: str | None = None
