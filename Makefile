@@ -45,8 +45,8 @@ pytest: $(READY) ## the tests, in random order on two processes, SQLite and real
 bench: $(READY) ## 100,000 border events in one submission, beside the limit of one core
 	$(BIN)/python -m tests.bench.ingest $(ARGS)
 
-conformance: $(READY) ## programs of others (curl, openssl, nginx) against a running gateway, and the public data
-	.ci/tools curl openssl nginx
+conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and more) against a running gateway, and the public data
+	.ci/tools curl openssl nginx haproxy promtool systemd-analyze
 	$(BIN)/pytest -q -m "conformance or data" $(ARGS)
 
 soak: $(READY) ## kill -9 at random moments, on each engine, and whatever else takes minutes

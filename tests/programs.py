@@ -8,6 +8,9 @@ import shutil
 
 import pytest
 
+# Debian's package of a program that is not called like it; `.ci/tools` knows the same.
+PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd"}
+
 
 def program(name: str) -> str:
     """Return the path of a program, or skip the test that needs it; with CI=true its absence is a failure."""
@@ -15,7 +18,7 @@ def program(name: str) -> str:
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is not None:
         return found
-    message = f"{name} is not installed (Debian: apt-get install {name})"
+    message = f"{name} is not installed (Debian: apt-get install {PACKAGES.get(name, name)})"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
