@@ -59,7 +59,7 @@ def refusals_recorded(reading: Reading) -> Iterator[None]:
 def record_read(reading: Reading) -> str:
     """Write down that the cells of each permitting owner were read, and return the first event's id."""
     assert reading.query is not None
-    digest = query_digest(reading.query.as_json())
+    query = reading.query.as_json()
     return _record(
         reading,
         {
@@ -67,7 +67,8 @@ def record_read(reading: Reading) -> str:
                 path=reading.request.path,
                 source=reading.request.source,
                 dataflow=reading.desk.flow.reference,
-                query_digest=digest,
+                # The owner is part of it: a digest that all owners shared would tell who else was asked.
+                query_digest=query_digest({**query, "owner": owner}),
                 purpose=reading.purpose,
                 owner=owner,
                 policy_set=permit.policy_set_digest,
@@ -88,7 +89,7 @@ def _refused(reading: Reading, refusal: Refusal, owner: str | None) -> Aggregate
         source=reading.request.source,
         reason=refusal.reason.value,
         dataflow=reading.desk.flow.reference,
-        query_digest=query_digest(reading.query.as_json()) if reading.query else None,
+        query_digest=query_digest({**reading.query.as_json(), "owner": owner or ""}) if reading.query else None,
         purpose=reading.purpose or None,
         owner=owner,
         policy_set=decided.get("policy_set"),

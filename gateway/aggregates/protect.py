@@ -19,6 +19,7 @@ DEATH_MONTHS = 6
 _TOTALS = frozenset({"_T", "_Z", None})
 _MINOR_AGES = frozenset({"Y_LT12", "Y12T17", "Y_LT18"})
 _MINOR_COMPANY = frozenset({"AM", "UM"})
+_FLOWS_OF_MINORS = frozenset({"CHANNELLED_CHILD"})
 _FIRST_LEVEL_SCHEMES = frozenset({"_T", "ISO3166-2", "MEX.INEGI.ENT"})
 _NEVER = frozenset({"C", "N"})
 _WITHHELD = frozenset({"A", "D", "S"})
@@ -100,7 +101,8 @@ def _hide_asylum_of_nationals(cell: Mapping[str, Scalar], terms: Terms) -> None:
 def _is_findable(cell: Mapping[str, Scalar], value: int, terms: Terms) -> bool:
     """Say whether a count at this place could point to persons whom this reader must not find."""
     below_country = cell["place_scheme"] not in _TOTALS
-    if cell["age_group"] in _MINOR_AGES or cell["accompaniment"] in _MINOR_COMPANY:
+    minors = cell["age_group"] in _MINOR_AGES or cell["accompaniment"] in _MINOR_COMPANY
+    if minors or cell["flow_type"] in _FLOWS_OF_MINORS:
         return below_country or value < PROTECTED_MIN
     if cell["citizenship"] == terms.reader and below_country:
         return value < PROTECTED_MIN

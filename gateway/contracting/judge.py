@@ -148,6 +148,6 @@ def _nil_period(lines: Iterable[bytes]) -> str:
     except ValueError as error:
         raise RequestMalformed(what=what) from error
     period = document.get("period") if isinstance(document, dict) and len(document) == 1 else None
-    if not isinstance(period, str) or not _MONTH.match(period):
+    if not isinstance(period, str) or not _MONTH.fullmatch(period):
         raise RequestMalformed(what=what)
     return period

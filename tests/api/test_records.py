@@ -28,7 +28,7 @@ CODES: dict[str, tuple[str, Callable[[], bytes]]] = {
     RecordCode.TYPE: ("/person_count", lambda: line(person_count="1")),
     RecordCode.CODE_NOT_IN_LIST: ("/direction", lambda: line(direction="UP")),
     RecordCode.RANGE: ("/person_count", lambda: line(person_count=501)),
-    RecordCode.PATTERN: ("/provider_system", lambda: line(provider_system="lower case")),
+    RecordCode.PATTERN: ("/place_code", lambda: line(place_code="lower case")),
     "rule:minors-among-persons": ("/minors", lambda: line(minors=2)),
     RecordCode.SUPERSEDES_UNKNOWN: (
         "/supersedes",

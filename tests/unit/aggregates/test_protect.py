@@ -97,7 +97,10 @@ def test_asylum_of_others_is_shown_from_the_floor() -> None:
     assert look(flow_type="ASYL_APPLICATION", citizenship="HND", count=9) == SUPPRESSED
 
 
-@pytest.mark.parametrize("minor", [{"accompaniment": "UM"}, {"accompaniment": "AM"}, {"age_group": "Y12T17"}])
+@pytest.mark.parametrize(
+    "minor",
+    [{"accompaniment": "UM"}, {"accompaniment": "AM"}, {"age_group": "Y12T17"}, {"flow_type": "CHANNELLED_CHILD"}],
+)
 def test_minors_are_never_shown_below_the_country(minor: dict[str, Scalar]) -> None:
     assert look(**minor, **SECTOR, count=5000) == SUPPRESSED
     assert look(**minor, count=20).value == 20

@@ -74,7 +74,7 @@ def test_a_line_that_readers_could_read_differently_is_refused(body: bytes, code
 def test_an_error_never_repeats_the_submitted_value() -> None:
     """A report is read by more people than the record was meant for."""
     with pytest.raises(ContractViolated) as refused:
-        judged("border-event", [line(record("border-event", "one-adult", outcome="SECRETVALUE", provider_system="?"))])
+        judged("border-event", [line(record("border-event", "one-adult", outcome="SECRETVALUE", place_code="?"))])
 
     assert "SECRETVALUE" not in repr(refused.value.extra)
     assert refused.value.extra["counts"] == {"code-not-in-list": 1, "pattern": 1}

@@ -48,7 +48,7 @@ BORDER_EVENT = TableShape(
     product="border-event",
     major=1,
     columns=_fields(
-        "event_id:uuid! provider:string! provider_system:string! event_type:code! occurred_on:date! tz:code! "
+        "event_id:uuid! provider:string! provider_system:code! event_type:code! occurred_on:date! tz:code! "
         "reported_at:datetime! reporting_country:code! counterpart_country:code! border_segment:code! "
         "place_scheme:code! place_code:string! direction:code! person_count:integer! minors:integer! "
         "citizenship:code! legal_basis:code! retention_until:date! purpose:code! occurred_hour:integer "
