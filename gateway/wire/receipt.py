@@ -86,6 +86,10 @@ def verify_receipt(receipt: Mapping[str, Any], *, policy: LogPolicy) -> Verified
         raise ReceiptInvalid("log: the origin is not that of the checkpoint")
     if parts.vkey != format_vkey(log):
         raise ReceiptInvalid("log: the key is not the one that signed the checkpoint")
+    if parts.policy != policy.digest:
+        raise ReceiptInvalid("log: it was made for another policy")
+    if proof.extra is not None:
+        raise ReceiptInvalid("proof: it carries what nothing here proves")
     status = status_under(policy)
     if parts.status != status:
         raise ReceiptInvalid("status: not what the policy says of this proof")
@@ -108,18 +112,21 @@ class _Parts:
     proof: str
     origin: str
     vkey: str
+    policy: str
     status: str
 
 
 def _take_apart(receipt: Mapping[str, Any]) -> _Parts:
     match receipt:
+        # Closed at each level: whatever else stood there would look as if it were proven, too.
         case {
-            "event": {"entry": str(entry), "payload": str(payload), "disclosures": [*disclosures]},
+            "event": {"entry": str(entry), "payload": str(payload), "disclosures": [*disclosures], **event_rest},
             "proof": str(proof),
-            "log": {"origin": str(origin), "vkey": str(vkey)},
+            "log": {"origin": str(origin), "vkey": str(vkey), "policy": str(policy), **log_rest},
             "status": str(status),
-        }:
+            **rest,
+        } if not (event_rest or log_rest or rest):
             if len(disclosures) > FIELDS_MAX or not all(isinstance(one, str) for one in disclosures):
                 raise ReceiptInvalid("event: disclosures are too many, or no texts")
-            return _Parts(entry, payload, disclosures, proof, origin, vkey, status)
+            return _Parts(entry, payload, disclosures, proof, origin, vkey, policy, status)
     raise ReceiptInvalid("form: not that of a receipt")

@@ -68,7 +68,7 @@ def witness_of(private: ed25519.Ed25519PrivateKey) -> Verifier:
     return Verifier("witness.example", TYPE_COSIGNATURE, private.public_key().public_bytes_raw())
 
 
-def receipt_with(proof: str | None = None, status: str = "unwitnessed") -> dict[str, Any]:
+def receipt_with(proof: str | None = None, status: str = "unwitnessed", policy: LogPolicy = POLICY) -> dict[str, Any]:
     return format_receipt(
         entry=EVENT.entry,
         payload=EVENT.payload,
@@ -76,7 +76,7 @@ def receipt_with(proof: str | None = None, status: str = "unwitnessed") -> dict[
         proof=proof or proof_text(),
         origin=NAME,
         vkey=format_vkey(verifier_of(LOG, NAME)),
-        policy_digest=POLICY.digest,
+        policy_digest=policy.digest,
         status=status,
     )
 
@@ -155,6 +155,14 @@ FOREIGN = disclose({"kind": "submission.refused"}, KEY)[0]
         ("log.origin", lambda _: "gateway.example/log/2027"),
         ("log.vkey", lambda _: format_vkey(verifier_of(OTHER_LOG, NAME))),
         ("log.vkey", lambda _: None),
+        ("log.policy", lambda _: "0" * 64),
+        ("log.policy", lambda _: None),
+        ("log", lambda log: {**log, "witness": "x"}),
+        ("event", lambda event: {**event, "kind": "submission.accepted"}),
+        ("event", lambda event: {name: event[name] for name in ("entry", "payload")}),
+        ("proof", lambda text: text.replace("\nindex", "\nextra YW55\nindex")),
+        ("proof", lambda text: text.replace("\nindex", "\nnote YW55\nindex")),
+        ("proof", lambda text: text.replace("\n\n", "\nnote YW55\n\n", 1)),
         ("status", lambda _: "final"),
         ("status", lambda _: None),
     ],
@@ -162,6 +170,12 @@ FOREIGN = disclose({"kind": "submission.refused"}, KEY)[0]
 def test_a_receipt_with_anything_changed_is_refused(path: str, change: Callable[[Any], Any]) -> None:
     with pytest.raises(ReceiptInvalid):
         verify_receipt(changed(path, change), policy=POLICY)
+
+
+def test_a_receipt_has_no_further_members() -> None:
+    """Who reads the file would take them for proven."""
+    with pytest.raises(ReceiptInvalid, match="form"):
+        verify_receipt({**receipt_with(), "records": 5}, policy=POLICY)
 
 
 def test_the_key_inside_a_receipt_is_never_believed() -> None:
@@ -175,9 +189,10 @@ def test_the_key_inside_a_receipt_is_never_believed() -> None:
 
 @pytest.mark.parametrize(("cosigners", "threshold"), [(2, 2), (3, 2), (3, 3), (1, 1)])
 def test_a_quorum_of_witnesses_makes_a_receipt_final(cosigners: int, threshold: int) -> None:
-    receipt = receipt_with(proof_text(cosigners=cosigners), status="final")
+    policy = witnessed("g", threshold)
+    receipt = receipt_with(proof_text(cosigners=cosigners), "final", policy)
 
-    assert verify_receipt(receipt, policy=witnessed("g", threshold)).status == "final"
+    assert verify_receipt(receipt, policy=policy).status == "final"
 
 
 @pytest.mark.parametrize(("cosigners", "threshold"), [(0, 1), (1, 2), (2, 3)])
