@@ -22,6 +22,7 @@ from typing import Any, Final
 from gateway.client.outcome import RecordCounts, RefusedLine
 
 _VERSION: Final = 1
+_FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
 _REASON_COLUMNS: Final = ("line", "pointer", "code", "reason")
 
 
@@ -120,8 +121,8 @@ def write_refused(path: Path, rows: Sequence[RefusedRow]) -> Path | None:
     names = sorted({name for row in rows for name in row.record})
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*_REASON_COLUMNS, *names])
-    writer.writerows([*row.reasons, *(_cell(row.record.get(name)) for name in names)] for row in rows)
+    writer.writerow(map(_cell, [*_REASON_COLUMNS, *names]))
+    writer.writerows(map(_cell, [*row.reasons, *map(row.record.get, names)]) for row in rows)
     put(table, [text.getvalue().encode()])
     return ndjson
 
@@ -143,7 +144,9 @@ def put(path: Path, chunks: Iterable[bytes]) -> None:
 
 
 def _cell(value: object) -> object:
-    # A spreadsheet runs a text that begins like a formula; the sender opens this file in one.
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-        return "'" + value
-    return "" if value is None else value
+    # A spreadsheet runs a text that begins like a formula, and the sender opens this file in one. Names of fields,
+    # reasons and pointers are others' words as much as values are; only a number is left as it is.
+    if value is None or type(value) is int:
+        return "" if value is None else value
+    text = str(value)
+    return f"'{text}" if text.lstrip(" ")[:1] in _FORMULA else text

@@ -106,6 +106,20 @@ def test_refused_records_are_written_with_their_reasons(source: Path) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "＝"])
+def test_no_cell_of_the_refused_records_is_a_formula(source: Path, start: str) -> None:
+    """Field names come from the input, reasons and pointers from the gateway: each may begin like a formula."""
+    evil = f"{start}cmd"
+    write_refused(source, [RefusedRow(RefusedLine(1, evil, evil, evil), {evil: evil, "z": [evil], "count": -5})])
+
+    with source.with_name("events.csv.refused.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+
+    assert cells.count(f"'{evil}") == 5
+    assert [cell for cell in cells if cell.lstrip(" ")[:1] in {"=", "+", "@", "\t", "\r", "\n", "＝"}] == []
+    assert "-5" in cells
+
+
 def test_mended_input_leaves_no_old_complaints(source: Path) -> None:
     write_refused(source, [RefusedRow(RefusedLine(1, "", "type", ""), {})])
 
