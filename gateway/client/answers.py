@@ -3,7 +3,8 @@
 
 An answer proves itself in this order: (1) its digest is that of its body; (2) it is signed with a pinned answer
 key; (3) the signature covers status, content and the audit event, and binds them to the very request that was
-sent; then a receipt must (4) verify under the pinned log policy and (5) speak of what was sent.
+sent; then a receipt must (4) verify under the pinned log policy, be of the event that was asked for, and (5) say
+of what was sent the same as the answer does: who holds the answer key alone, and not the log's, is not believed.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.client.channel import Answer
 from gateway.client.failures import AnswerNotTrusted, ConfigInvalid, ReceiptNotTrusted, Refused
+from gateway.client.outcome import RecordCounts
 from gateway.client.sending import Body, Prepared
 from gateway.wire.digests import b64, parse_content_digest, sha256
 from gateway.wire.http_message import SignatureRefused
@@ -75,28 +78,52 @@ def refused(answer: Answer, *, signed: bool) -> Refused:
     return Refused(answer.status, problem, signed=signed, retry_after=answer.header("retry-after"))
 
 
-def proven(receipt: object, policy: LogPolicy) -> VerifiedReceipt:
-    """Return what a receipt proves under the policy (4), or raise ReceiptNotTrusted."""
+def proven(receipt: object, policy: LogPolicy, *, event_id: str | None = None) -> VerifiedReceipt:
+    """Return what a receipt, of this event if one is named, proves under the policy (4), or raise ReceiptNotTrusted."""
     if not isinstance(receipt, Mapping):
         raise ReceiptNotTrusted("it is no JSON object")
     try:
-        return verify_receipt(receipt, policy=policy)
+        verified = verify_receipt(receipt, policy=policy)
     except ReceiptInvalid as error:
         raise ReceiptNotTrusted(str(error)) from error
+    if event_id is not None and verified.event_id != event_id:
+        raise ReceiptNotTrusted("it is of another event")
+    return verified
 
 
-def about(verified: VerifiedReceipt, body: Body, *, event_id: str) -> VerifiedReceipt:
-    """Return the receipt once it speaks of the event that the answer named and of what was sent (5), or raise.
+def about(verified: VerifiedReceipt, body: Body) -> VerifiedReceipt:
+    """Return the receipt once it speaks of what was sent (5), or raise ReceiptNotTrusted.
 
     The digest compared is that of the decoded body: a repeat may be compressed otherwise than the first time.
     """
-    if verified.event_id != event_id:
-        raise ReceiptNotTrusted("it is of another event than the answer names")
     if verified.fields.get("decoded_digest") != b64(body.decoded_digest):
         raise ReceiptNotTrusted("it is of other content")
-    if body.count and _records_of(verified) != (body.count, b64(body.root)):
+    if _records_of(verified) != (body.count, b64(body.root)):
         raise ReceiptNotTrusted("it is of other records")
     return verified
+
+
+def accepted(
+    document: Mapping[str, Any], verified: VerifiedReceipt, asked: Mapping[str, str]
+) -> tuple[str, RecordCounts]:
+    """Return the submission id and counts of an acceptance, once the receipt proves them and what was asked (5).
+
+    Raises:
+        AnswerNotTrusted: when the answer lacks what an acceptance says.
+        ReceiptNotTrusted: when the receipt says anything else.
+    """
+    try:
+        counts = RecordCounts(**{name: int(value) for name, value in document["records"].items()})
+        submission_id, contract = str(document["submission_id"]), document["contract"]
+        told = {"contract_digest": contract["digest"], "submission_id": submission_id, "kind": "submission.accepted"}
+        told |= {name: contract[name] for name in ("product", "version")}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AnswerNotTrusted("the answer lacks what an acceptance says") from error
+    counted = {f"{name}_count": count for name, count in asdict(counts).items()}
+    for name, value in (*told.items(), *counted.items(), *asked.items()):
+        if verified.fields.get(name) != value:
+            raise ReceiptNotTrusted(f"its {name} is another than that of the answer")
+    return submission_id, counts
 
 
 def matches_file(verified: VerifiedReceipt, path: Path) -> int:

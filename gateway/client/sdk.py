@@ -12,15 +12,15 @@ from urllib.parse import quote, urlencode
 
 import httpx2
 
-from gateway.client.answers import about, load_answer_keys, proven, refused, trusted
+from gateway.client.answers import about, accepted, load_answer_keys, proven, refused, trusted
 from gateway.client.channel import Answer, Channel
 from gateway.client.config import ClientConfig
 from gateway.client.failures import AnswerNotTrusted, ConfigInvalid, ReceiptPending
-from gateway.client.outcome import RecordCounts, RefusedLine, SubmitOutcome, refused_lines
+from gateway.client.outcome import RefusedLine, SubmitOutcome, refused_lines
 from gateway.client.reading import data_path, save_csv
 from gateway.client.retry import Pace
 from gateway.client.sending import Body, Prepared, body_of_lines, body_of_nil, idempotency_key_of, prepare
-from gateway.clock import Clock, SystemClock
+from gateway.clock import Clock, SystemClock, format_instant
 from gateway.wire.canonical import canonical_bytes
 from gateway.wire.keys import FileSigner, Signer, SigningPublic
 from gateway.wire.policy_file import LogPolicy, parse_policy
@@ -123,15 +123,15 @@ class GatewayClient:
         """Send a signed request once and return the answer of 2xx, proven to be the gateway's."""
         headers = {**prepared.headers, "accept": _JSON}
         answer = self._channel.send("POST", prepared.path, headers=headers, content=prepared.content)
-        accepted = answer.status in _ACCEPTED
+        positive = answer.status in _ACCEPTED
         try:
             answer = trusted(answer, prepared, self._answer_keys, at=self._clock.now())
         except AnswerNotTrusted:
-            if accepted:
+            if positive:
                 raise
             # A refusal is believed unsigned too (a proxy's 502 has no signature): nothing counts as kept by it.
             raise refused(answer, signed=False) from None
-        if accepted:
+        if positive:
             return answer
         raise refused(answer, signed=True)
 
@@ -146,12 +146,9 @@ class GatewayClient:
         receipt = document.get("receipt")
         if not isinstance(receipt, dict):
             receipt, _ = self.receipt(event_id)
-        verified = about(proven(receipt, self.policy), body, event_id=event_id)
-        try:
-            counts = RecordCounts(**{name: int(value) for name, value in document["records"].items()})
-            submission_id = str(document["submission_id"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise AnswerNotTrusted("the answer lacks what an acceptance says") from error
+        verified = about(proven(receipt, self.policy, event_id=event_id), body)
+        sender = {"partner": self.config.partner} if self.config.partner else {"keyid": self.signer.keyid}
+        submission_id, counts = accepted(document, verified, {**sender, "product": product, "version": version})
         return SubmitOutcome(
             submission_id=submission_id,
             event_id=event_id,
@@ -183,7 +180,7 @@ class GatewayClient:
             answer = self._get(f"/v1/receipts/{quote(event_id, safe='')}")
             if answer.status != httpx2.codes.ACCEPTED:
                 document = answer.document()
-                return document, proven(document, self.policy)
+                return document, proven(document, self.policy, event_id=event_id)
             attempts.poll(retry_after=answer.header("retry-after"), failure=ReceiptPending(event_id))
 
     def own(self, product: str, *, start: str = "", end: str = "", by: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -221,12 +218,13 @@ class GatewayClient:
         return list(self._get(_with_query("/v1/audit/events", query)).document().get("events", []))
 
     def audit_show(self, event_id: str) -> tuple[dict[str, Any], VerifiedReceipt]:
-        """Return one event of the officer's own country, and what its receipt proves."""
-        document = self._get(f"/v1/audit/events/{quote(event_id, safe='')}").document()
-        if isinstance(document.get("receipt"), dict):
-            return document, proven(document["receipt"], self.policy)
-        receipt, verified = self.receipt(event_id)  # Seen before a signed checkpoint covered it.
-        return {**document, "receipt": receipt}, verified
+        """Return one event of the officer's own country as its receipt proves it, with the receipt; nothing else."""
+        receipt = self._get(f"/v1/audit/events/{quote(event_id, safe='')}").document().get("receipt")
+        if receipt is None:  # Seen before a signed checkpoint covered it.
+            receipt, _ = self.receipt(event_id)
+        verified = proven(receipt, self.policy, event_id=event_id)
+        shown = {"event_id": event_id, "at": format_instant(verified.at), "fields": verified.fields}
+        return {**shown, "receipt": receipt}, verified
 
     def _get(self, path: str, *, accept: str = _JSON) -> Answer:
         def ask() -> Answer:

@@ -40,9 +40,11 @@ def review(story: Story) -> str:
         story.tell(f"{officer} sees {len(events)} events: {', '.join(kinds)}")
         story.expect({"submission.accepted", "submission.refused"} <= set(kinds), f"events are missing: {kinds}")
         story.expect(all(event["event_id"] != foreign for event in events), "another country's event is listed")
-        shown, verified = client.audit_show(domestic)
+        _, verified = client.audit_show(domestic)
         story.expect(verified.event_id == domestic, "another event was shown")
-        story.tell(f"event {domestic} of {verified.fields.get('partner')}: receipt verified, {len(shown)} members")
+        story.tell(
+            f"event {domestic} of {verified.fields.get('partner')}: receipt verified, {len(verified.fields)} fields"
+        )
         story.refused("not-found", lambda: client.audit_show(foreign))
     return "own country's events verified; another's: not-found"
 

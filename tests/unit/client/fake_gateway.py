@@ -68,6 +68,9 @@ class FakeGateway:
         self.refuse_with: dict[str, Any] | None = None
         self.tamper: Callable[[httpx2.Response], httpx2.Response] = lambda response: response
         self.change_receipt: Callable[[dict[str, Any]], dict[str, Any]] = lambda receipt: receipt
+        self.change_fields: Callable[[dict[str, Any]], dict[str, Any]] = lambda fields: fields
+        self.change_answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda document: document
+        self.events: dict[str, dict[str, Any]] = {}
         self.sign_answers = True
 
     def config(self) -> ClientConfig:
@@ -111,8 +114,8 @@ class FakeGateway:
         assert self.bodies.setdefault(key, body) == body, "one idempotency key for two contents"
         replay = key in self.kept
         if not replay:
-            self.kept[key] = self._accept(body)
-        document = dict(self.kept[key])
+            self.kept[key] = self._accept(body, request)
+        document = self.change_answer(dict(self.kept[key]))
         event_id = document.pop("event_id")
         if self.pending_polls:
             return self._answer(request, 202, document, event_id, replay=replay)
@@ -144,8 +147,10 @@ class FakeGateway:
             assert (count, root) == (len(lines), root_of(map(leaf_hash, lines)))
         return content
 
-    def _accept(self, body: bytes) -> dict[str, Any]:
-        lines = body.splitlines()
+    def _accept(self, body: bytes, request: httpx2.Request) -> dict[str, Any]:
+        lines = body.splitlines() if "nil" not in request.headers["content-type"] else []
+        product, version = request.url.path.split("/")[3:5]
+        contract = {"product": product, "version": version, "digest": "c" * 64}
         refused = [
             {
                 "line": number,
@@ -158,24 +163,31 @@ class FakeGateway:
         ]
         event_id, submission_id = new_id(NOW), new_id(NOW)
         counts = {"received": len(lines), "accepted": len(lines) - len(refused), "refused": len(refused)}
+        counts |= {"duplicate": 0, "quarantined": 0}
         fields = {
             "kind": "submission.accepted",
+            "partner": "MEX.SEGOB.UPMRIP",
+            "keyid": self.partner.keyid,
+            "product": product,
+            "version": version,
+            "contract_digest": contract["digest"],
             "submission_id": submission_id,
             "decoded_digest": b64(sha256(body)),
-            "received_count": len(lines),
             "root_received": b64(root_of(map(leaf_hash, lines))),
+            **{f"{name}_count": count for name, count in counts.items()},
         }
-        self.receipts[event_id] = self._receipt(event_id, fields)
+        self.receipts[event_id] = self.receipt_of(event_id, self.change_fields(fields))
         return {
             "event_id": event_id,
             "submission_id": submission_id,
-            "records": {**counts, "duplicate": 0, "quarantined": 0},
+            "contract": contract,
+            "records": counts,
             "refused": refused[:1],
             "report_url": f"/v1/submissions/{submission_id}/report",
             "report": refused,
         }
 
-    def _receipt(self, event_id: str, fields: dict[str, Any]) -> dict[str, Any]:
+    def receipt_of(self, event_id: str, fields: dict[str, Any]) -> dict[str, Any]:
         event = build_event(event_id=event_id, at=NOW, fields=fields, key=b"k" * 32)
         root = root_of([leaf_hash(event.entry)])
         checkpoint = sign_note(format_checkpoint(LOG_ORIGIN, 1, root), self.log, LOG_ORIGIN)
@@ -192,6 +204,8 @@ class FakeGateway:
                 self.pending_polls -= 1
                 return httpx2.Response(202, headers={"retry-after": "1"})
             return httpx2.Response(200, json=self.receipts[path.rsplit("/", 1)[1]])
+        if path.startswith("/v1/audit/events/"):
+            return httpx2.Response(200, json=self.events[path.rsplit("/", 1)[1]])
         if path.endswith("/report"):
             report = next(kept["report"] for kept in self.kept.values() if kept["submission_id"] in path)
             return httpx2.Response(200, content=b"".join(json.dumps(entry).encode() + b"\n" for entry in report))

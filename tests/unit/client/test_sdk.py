@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,97 @@ def test_a_receipt_of_another_submission_is_no_acceptance(client: GatewayClient,
 
     with pytest.raises(ReceiptNotTrusted):
         client.submit_lines("flow", "1.0.0", LINES[:2])
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"records": {"received": 5, "accepted": 4, "duplicate": 1, "refused": 0, "quarantined": 0}},
+        {"records": {"received": 6, "accepted": 6, "duplicate": 0, "refused": 0, "quarantined": 0}},
+        {"submission_id": "01976b1e-0000-7000-8000-000000000000"},
+        {"contract": {"product": "border-event", "version": "1.0.0", "digest": "c" * 64}},
+        {"contract": {"product": "flow", "version": "1.0.1", "digest": "c" * 64}},
+        {"contract": {"product": "flow", "version": "1.0.0", "digest": "d" * 64}},
+    ],
+)
+def test_an_answer_that_says_other_than_its_receipt_is_no_acceptance(
+    client: GatewayClient, fake: FakeGateway, lie: dict[str, Any]
+) -> None:
+    """The answer key is used on line for every request, the log's key is not: the receipt is what counts."""
+    fake.change_answer = lambda document: {**document, **lie}
+
+    with pytest.raises(ReceiptNotTrusted):
+        client.submit_lines("flow", "1.0.0", LINES)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "submission.refused"},
+        {"partner": "MEX.INM"},
+        {"product": "border-event"},
+        {"version": "1.0.1"},
+        {"received_count": 4},
+        {"accepted_count": 4},
+        {"duplicate_count": 1},
+        {"refused_count": 1},
+        {"quarantined_count": 1},
+    ],
+)
+def test_a_true_receipt_of_something_else_is_no_acceptance(
+    client: GatewayClient, fake: FakeGateway, change: dict[str, Any]
+) -> None:
+    fake.change_fields = lambda fields: {**fields, **change}
+
+    with pytest.raises(ReceiptNotTrusted):
+        client.submit_lines("flow", "1.0.0", LINES)
+
+
+def test_a_sender_without_a_partner_id_knows_its_own_key_in_the_receipt(
+    client: GatewayClient, fake: FakeGateway
+) -> None:
+    client.config = replace(client.config, partner="")
+    client.submit_lines("flow", "1.0.0", LINES)
+    fake.change_fields = lambda fields: {**fields, "keyid": fake.answering.keyid}
+
+    with pytest.raises(ReceiptNotTrusted, match="keyid"):
+        client.submit_lines("flow", "1.0.0", LINES[:2])
+
+
+def test_a_receipt_of_another_event_than_was_asked_for_is_not_believed(
+    client: GatewayClient, fake: FakeGateway
+) -> None:
+    first, second = (client.submit_lines("flow", "1.0.0", LINES[:size]).event_id for size in (1, 2))
+    assert client.receipt(first)[1].event_id == first
+    fake.receipts[first] = fake.receipts[second]
+
+    with pytest.raises(ReceiptNotTrusted, match="another event"):
+        client.receipt(first)
+
+
+def test_an_event_is_shown_as_its_receipt_proves_it(client: GatewayClient, fake: FakeGateway) -> None:
+    """Whatever else the answer says of it may be invented: it has no signature and no place in the log."""
+    event_id = client.submit_lines("flow", "1.0.0", LINES).event_id
+    receipt = fake.receipts[event_id]
+    fake.events[event_id] = {"event_id": event_id, "fields": {"kind": "submission.refused"}, "receipt": receipt}
+
+    shown, verified = client.audit_show(event_id)
+
+    assert shown["fields"] == verified.fields
+    assert shown["fields"]["kind"] == "submission.accepted"
+    assert shown.keys() == {"event_id", "at", "fields", "receipt"}
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_another_event_is_not_shown_for_the_one_that_was_asked_for(
+    client: GatewayClient, fake: FakeGateway, pending: bool
+) -> None:
+    first, second = (client.submit_lines("flow", "1.0.0", LINES[:size]).event_id for size in (1, 2))
+    fake.events[first] = {} if pending else {"event_id": first, "receipt": fake.receipts[second]}
+    fake.receipts[first] = fake.receipts[second]
+
+    with pytest.raises(ReceiptNotTrusted, match="another event"):
+        client.audit_show(first)
 
 
 def test_a_pending_receipt_is_asked_for_until_it_is_there(
