@@ -42,8 +42,8 @@ arch: $(READY) ## import-linter: imports point down the layers
 pytest: $(READY) ## the tests, in random order on two processes, SQLite and real PostgreSQL
 	$(BIN)/pytest -q -n 2 -m "$(QUICK)" $(ARGS)
 
-bench: $(READY) ## 100,000 border events in one submission, beside the limit of one core
-	$(BIN)/python -m tests.bench.ingest $(ARGS)
+bench: $(READY) ## how fast, beside what one core can do, a plain build and a bare server; ARGS="--only latency"
+	$(BIN)/python -m tests.bench $(ARGS)
 
 conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and more) against a running gateway, and the public data
 	.ci/tools curl openssl nginx haproxy promtool systemd-analyze

@@ -1,163 +1,134 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast, beside what one core can do at all; this file is about the benchmark that `make bench` prints.
+"""How fast, beside what is possible and what is usual; this file is about rounds in which four contestants take turns.
 
-The limit is the same records through digest, lines, judging with leaf hashes, and the bulk insert, in this process,
-without a server, TLS, signature or audit log. Peak memory is the server's own, above what it held before.
+The limit, the plain build, the bare server (for single submissions) and the gateway get records of the same kind, in
+submissions of the same size, one after the other on one core. A ratio is taken within a round, so that whatever else
+the machine does meets all of them, and the median over the rounds is what counts.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
+import contextlib
 import statistics
-import tempfile
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from gateway.client.sending import body_of_lines
-from gateway.contracting.judge import judge
-from gateway.contracting.load import load_contract, packaged_root
-from gateway.identifiers import new_id
-from gateway.signing.spool import SpooledLines
-from gateway.storage.engine import open_storage
-from gateway.storage.migrate import upgrade
-from gateway.storage.records import keep_records
-from gateway.trip import Partner, VerifiedEnvelope
+from tests.bench.limit import Limit
+from tests.bench.machine import MIB, Cost, settle
+from tests.bench.servers import Batches, Contestant, bare_server, gateway_server, plain_server
 from tests.engines import PostgresServer
-from tests.running import USA, Running, running
 from tests.synthetic import event_lines
 
-PRODUCT, VERSION = "border-event", "1.0.0"
-MIB = 1 << 20
+# Submissions in a round, and connections that send them, by records in a submission.
+SHAPES = {1: (2000, 64), 100: (200, 16), 10_000: (4, 2), 100_000: (1, 1)}
+SINGLE = 1
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("build/bench/ingest.json"))
-    arguments = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
-        for engine in ("sqlite", "postgresql"):
-            rows.append(measure(engine, Path(folder) / engine, arguments.records, arguments.rounds))
-            print(json.dumps(rows[-1]))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+@dataclass(slots=True)
+class Arena:
+    """All contestants on one engine."""
+
+    engine: str
+    limit: Limit
+    plain: Contestant
+    gateway: Contestant
+    bare: Contestant
+    seed: int = 1000
+
+    def batches(self, count: int, records: int) -> Batches:
+        """Return batches of records that nobody has seen."""
+        self.seed += 1
+        lines = event_lines(count * records, seed=self.seed)
+        return [list(islice(lines, records)) for _ in range(count)]
 
 
-def measure(engine: str, folder: Path, records: int, rounds: int) -> dict[str, object]:
-    """Return one row: medians over rounds in which limit and server take turns."""
-    server = PostgresServer(durable=True) if engine == "postgresql" else None
-    fresh: Callable[[str], str] = (
-        (lambda _: server.fresh()) if server else (lambda name: f"sqlite:///{folder}/{name}.db")
-    )
+@dataclass(slots=True)
+class Rounds:
+    """What each contestant's turns cost."""
+
+    limit: list[Cost] = field(default_factory=list)
+    plain: list[Cost] = field(default_factory=list)
+    bare: list[Cost] = field(default_factory=list)
+    gateway: list[Cost] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def arena(engine: str, folder: Path) -> Iterator[Arena]:
+    """Start all contestants on one engine, warm."""
     folder.mkdir()
-    limits, wholes, peaks = [], [], []
-    try:
-        with running(folder / "sandbox", engine_url=fresh("gateway") if server else None) as gateway:
-            warm(gateway)
-            for round_number in range(rounds):
-                lines = list(event_lines(records, seed=1000 + round_number))
-                limits.append(records / seconds_of_limit(fresh(f"limit{round_number}"), lines))
-                seconds, peak = seconds_of_server(gateway, lines)
-                wholes.append(records / seconds)
-                peaks.append(peak)
-    finally:
-        if server:
-            server.stop()
+    with contextlib.ExitStack() as stack:
+        database = PostgresServer(durable=True) if engine == "postgresql" else None
+        if database is not None:
+            stack.callback(database.stop)
+
+        def url(name: str) -> str:
+            return database.fresh() if database else f"sqlite:///{folder}/{name}.db"
+
+        limit = Limit(url("limit"), database)
+        stack.callback(limit.close)
+        gateway = stack.enter_context(
+            gateway_server(folder / "gateway", database, url("gateway") if database else None)
+        )
+        plain = stack.enter_context(plain_server(folder / "plain", database, url("plain")))
+        bare = stack.enter_context(bare_server(folder / "bare"))
+        together = Arena(engine, limit, plain, gateway, bare)
+        for contestant in (plain, gateway, bare):
+            contestant.send(together.batches(20, 50), connections=4)
+        settle(gateway.pid, database)
+        yield together
+
+
+def measure(together: Arena, records: int, rounds: int) -> dict[str, object]:
+    """Return the row of one size of submission."""
+    count, connections = SHAPES.get(records, (max(1, 40_000 // records), 2))
+    taken = Rounds()
+    for _ in range(rounds):
+        batches = together.batches(count, records)
+        bodies = [b"".join(line + b"\n" for line in lines) for lines in batches]
+        taken.limit.append(together.limit.cost(bodies, count * records))
+        taken.plain.append(together.plain.send(batches, connections=connections)[0])
+        if records == SINGLE:
+            taken.bare.append(together.bare.send(batches, connections=connections)[0])
+        taken.gateway.append(together.gateway.send(batches, connections=connections)[0])
+    return row(together.engine, records, taken)
+
+
+def row(engine: str, records: int, taken: Rounds) -> dict[str, object]:
+    """Return what the rounds say: ratios of processor time, and of wall time beside them."""
     return {
         "engine": engine,
         "batch": records,
-        "seconds": round(records / statistics.median(wholes), 3),
-        "records_per_second": round(statistics.median(wholes)),
-        "limit_records_per_second": round(statistics.median(limits)),
-        "ratio_to_limit": round(statistics.median(w / limit for w, limit in zip(wholes, limits, strict=True)), 3),
-        "peak_mib": round(max(peaks) / MIB, 1),
+        "records_per_second": _median(cost.per_second for cost in taken.gateway),
+        "ratio_to_limit": _ratio(taken.gateway, taken.limit, _cpu),
+        "ratio_to_plain": _ratio(taken.gateway, taken.plain, _cpu),
+        "ratio_to_bare": _ratio(taken.gateway, taken.bare, _cpu),
+        "peak_mib": round(max(cost.peak_bytes for cost in taken.gateway) / MIB, 1),
+        "wall_ratio_to_limit": _ratio(taken.gateway, taken.limit, _wall),
+        "wall_ratio_to_plain": _ratio(taken.gateway, taken.plain, _wall),
+        "wall_ratio_to_bare": _ratio(taken.gateway, taken.bare, _wall),
+        "records_per_cpu_second": _median(cost.per_cpu_second for cost in taken.gateway),
+        "database_share": round(statistics.median(c.database / c.cpu for c in taken.gateway), 3),
+        "limit_records_per_cpu_second": _median(cost.per_cpu_second for cost in taken.limit),
+        "plain_records_per_cpu_second": _median(cost.per_cpu_second for cost in taken.plain),
+        "plain_peak_mib": round(max(cost.peak_bytes for cost in taken.plain) / MIB, 1),
     }
 
 
-def warm(gateway: Running) -> None:
-    with gateway.client(USA) as client:
-        client.submit_lines(PRODUCT, VERSION, list(event_lines(1000, seed=1)))
+def _cpu(cost: Cost) -> float:
+    return cost.per_cpu_second
 
 
-def seconds_of_server(gateway: Running, lines: list[bytes]) -> tuple[float, int]:
-    """Return wall time from the first byte sent to the verified receipt, and by how much the server's memory grew."""
-    assert gateway.process is not None
-    proc = Path(f"/proc/{gateway.process.pid}")
-    (proc / "clear_refs").write_text("5")
-    before = resident(proc, "VmRSS")
-    with gateway.client(USA) as client:
-        prepared = client.prepared_lines(PRODUCT, VERSION, lines)
-        start = time.perf_counter()
-        answer = client.send(prepared)
-        document = answer.document()
-        if "receipt" not in document:
-            client.receipt(answer.header("audit-event") or "")
-        seconds = time.perf_counter() - start
-    assert document["records"]["accepted"] == len(lines), document["records"]
-    return seconds, resident(proc, "VmHWM") - before
+def _wall(cost: Cost) -> float:
+    return cost.per_second
 
 
-def resident(proc: Path, name: str) -> int:
-    line = next(line for line in (proc / "status").read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) * 1024
+def _median(values: Iterator[float]) -> float:
+    return float(f"{statistics.median(values):.4g}")
 
 
-def seconds_of_limit(url: str, lines: list[bytes]) -> float:
-    """Return the time of what cannot be left out: digest, lines, judging, leaf hashes, bulk insert and commit."""
-    contract = load_contract(packaged_root() / PRODUCT / VERSION)
-    upgrade(url)
-    storage = open_storage(url)
-    content = b"".join(line + b"\n" for line in lines)
-    claimed = body_of_lines(lines)
-    assert claimed.count == len(lines)
-    now = datetime.now(UTC)
-    try:
-        start = time.perf_counter()
-        digest = hashlib.sha256(content).digest()
-        spooled = SpooledLines(memory_bytes_max=len(content) + 1)
-        spooled.write(content)
-        submission = judge(envelope(spooled, digest, now), contract, at=now, sandbox=True)
-        of = {"partner_id": USA, "submission_id": new_id(now), "accepted_at": now}
-        kept = storage.write(
-            lambda tx: sum(
-                len(keep_records(tx, submission.shape, chunk, **of).accepted) for chunk in submission.records
-            )
-        )
-        seconds = time.perf_counter() - start
-    finally:
-        storage.close()
-    assert kept == len(lines)
-    return seconds
-
-
-def envelope(lines: SpooledLines, digest: bytes, now: datetime) -> VerifiedEnvelope:
-    return VerifiedEnvelope(
-        partner=Partner(USA, "USA", "active", frozenset(), ()),
-        request_id=new_id(now),
-        method="POST",
-        path=f"/v1/submissions/{PRODUCT}/{VERSION}",
-        media_type="application/x-ndjson",
-        received_at=now,
-        keyid="",
-        algorithm="ed25519",
-        nonce="",
-        created=now,
-        signature_base=b"",
-        signature=b"",
-        content_digest=digest,
-        decoded_digest=digest,
-        body_bytes=0,
-        idempotency_key="",
-        claimed_records=None,
-        lines=lines,
-    )
-
-
-if __name__ == "__main__":
-    main()
+def _ratio(ours: Sequence[Cost], theirs: Sequence[Cost], rate: Callable[[Cost], float]) -> float | None:
+    if not theirs:
+        return None
+    return round(statistics.median(rate(a) / rate(b) for a, b in zip(ours, theirs, strict=True)), 3)
