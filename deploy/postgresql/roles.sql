@@ -1,0 +1,119 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Who may do what in the gateway's database (PostgreSQL 15 or newer). Run it as a superuser in that database:
+--
+--   createdb gateway --template template0 --encoding UTF8
+--   psql --single-transaction --set ON_ERROR_STOP=1 --dbname gateway --file roles.sql     # (1) roles
+--   gateway db upgrade                                                                   # (2) tables, as gateway_owner
+--   psql --single-transaction --set ON_ERROR_STOP=1 --dbname gateway --file roles.sql     # (3) what each may
+--
+-- and again (2) and (3) at each upgrade. It may run any number of times. Passwords are not set here: use `peer` or
+-- `cert` in pg_hba.conf, or \password.
+--
+--   gateway_owner    owns the tables: migrations, enrolment and other commands of the operator; no process that listens
+--   gateway_web      `gateway serve`: adds to the log and cannot change it
+--   gateway_serving  answers pulls: servable rows of flow_1 through a view, no border event, no audit event's content
+--   gateway_backup   reads everything, changes nothing
+--   gateway_records  nobody logs in as: owns the tables whose rows have a last day, so that deletion can reach the files
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['gateway_owner', 'gateway_web', 'gateway_serving', 'gateway_backup'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', name);
+        END IF;
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gateway_records') THEN
+        CREATE ROLE gateway_records NOLOGIN;
+    END IF;
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format(
+        'GRANT CONNECT ON DATABASE %I TO gateway_owner, gateway_web, gateway_serving, gateway_backup', current_database());
+END $$;
+
+GRANT gateway_records TO gateway_web;
+-- A month's part is made by gateway_web and changed by migrations.
+GRANT gateway_web TO gateway_owner;
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO gateway_web, gateway_serving, gateway_backup;
+GRANT USAGE, CREATE ON SCHEMA public TO gateway_owner;
+-- Monthly parts are made as records arrive. They have a schema of their own, which nobody else searches: whoever could
+-- create in `public` could plant a function that the owner calls.
+CREATE SCHEMA IF NOT EXISTS gateway_months AUTHORIZATION gateway_records;
+CREATE SCHEMA IF NOT EXISTS gateway_serving AUTHORIZATION gateway_owner;
+GRANT USAGE ON SCHEMA gateway_serving TO gateway_serving;
+
+DO $$
+BEGIN
+    EXECUTE format('ALTER ROLE gateway_web IN DATABASE %I SET search_path = gateway_months, public', current_database());
+    -- The same query that reads flow_1 elsewhere reads the view here.
+    EXECUTE format(
+        'ALTER ROLE gateway_serving IN DATABASE %I SET search_path = gateway_serving, public', current_database());
+END $$;
+
+GRANT pg_read_all_data TO gateway_backup;
+ALTER ROLE gateway_backup SET default_transaction_read_only = on;
+
+-- Deleted means gone from the files: the daily deletion waits for older transactions, which it must be able to see, and
+-- flushes the WAL. `wal_recycle = off` in postgresql.conf does the rest.
+GRANT pg_read_all_stats, pg_checkpoint TO gateway_web;
+GRANT EXECUTE ON FUNCTION pg_switch_wal() TO gateway_web;
+
+DO $$
+DECLARE
+    found record;
+BEGIN
+    IF to_regclass('public.log_head') IS NULL THEN
+        RAISE NOTICE 'no tables yet: run `gateway db upgrade` as gateway_owner, then this file again';
+        RETURN;
+    END IF;
+    FOR found IN
+        SELECT c.oid::regclass AS name, c.relkind = 'p' OR c.relispartition AS has_last_day
+        FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    LOOP
+        EXECUTE format(
+            'ALTER TABLE %s OWNER TO %I', found.name,
+            CASE WHEN found.has_last_day THEN 'gateway_records' ELSE 'gateway_owner' END);
+    END LOOP;
+
+    REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, gateway_web, gateway_serving;
+
+    -- The gateway process reads all it keeps. Who is known, and what was approved, it cannot change.
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO gateway_web;
+    -- The log: add, never change. An event waits in pending_event until it has its leaf; the head row fences.
+    GRANT INSERT ON event, event_audience, pending_event, leaf, tile, checkpoint TO gateway_web;
+    GRANT DELETE ON pending_event TO gateway_web;
+    GRANT UPDATE (size, edge, root) ON log_head TO gateway_web;
+    -- Submissions and what is left of records: add, never change.
+    GRANT INSERT ON submission, refused_record, tombstone TO gateway_web;
+    -- A record of flows is added, and marked once when another supersedes it.
+    GRANT INSERT, UPDATE (superseded_by, superseded_at) ON flow_1 TO gateway_web;
+    -- Not evidence: nonces of open windows, and sums that can be made again.
+    GRANT INSERT, DELETE ON nonce, rollup_delta TO gateway_web;
+    GRANT INSERT ON rollup TO gateway_web;
+    GRANT UPDATE (value) ON rollup, rollup_delta TO gateway_web;
+
+    -- What a caller is let in by, and what anyone with the log may see; it tells of each read and cannot read that again.
+    GRANT SELECT ON partner, partner_key, officer, certificate_pin, approval, lifecycle, alembic_version TO gateway_serving;
+    GRANT SELECT ON log_head, leaf, tile, checkpoint TO gateway_serving;
+    GRANT INSERT ON event, event_audience, pending_event TO gateway_serving;
+
+    -- Never another's: what the owner keeps to itself (C, N), what is embargoed, what was retracted, values that are
+    -- withheld, notes and evidence. Agreements and the protection rules take more away, in the gateway.
+    DROP VIEW IF EXISTS gateway_serving.flow_1;
+    CREATE VIEW gateway_serving.flow_1 WITH (security_barrier) AS
+    SELECT
+        partner_id, record_id, provider, period, reporting_country, counterpart_country, direction, flow_type, unit,
+        citizenship, sex, age_group, accompaniment, place_scheme, place_code, legal_basis, status, confidentiality,
+        rounding_base, definition_id, vintage,
+        CASE WHEN confidentiality NOT IN ('A', 'D', 'S') THEN count END AS count,
+        action, supersedes, embargo_until, NULL::text AS note, accepted_at, revision, superseded_by, superseded_at
+    FROM public.flow_1
+    WHERE (action IS NULL OR action <> 'retract') AND confidentiality NOT IN ('C', 'N') AND NOT (
+        confidentiality = 'E'
+        AND (embargo_until IS NULL OR embargo_until > to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')));
+    ALTER VIEW gateway_serving.flow_1 OWNER TO gateway_owner;
+    GRANT SELECT ON gateway_serving.flow_1 TO gateway_serving;
+END $$;
