@@ -23,7 +23,7 @@ from gateway.cli.connecting import (
 )
 from gateway.cli.speaker import FINDING, Speaker, on_terminal, speaker_of
 from gateway.client.check import check_file
-from gateway.client.outcome import FileOutcome, SubmitOutcome, refused_lines
+from gateway.client.outcome import FileOutcome, refused_lines
 from gateway.client.records import RECORDS_PER_PART, lines_of, local_contract
 from gateway.client.submit import PartDone, submit_file
 from gateway.clock import SystemClock
@@ -99,18 +99,14 @@ def _report(speaker: Speaker, file: Path, outcome: FileOutcome) -> None:
 def _progress(speaker: Speaker, stack: ExitStack, file: Path) -> PartDone:
     if not on_terminal():
 
-        def line(number: int, total: int, part: SubmitOutcome) -> None:
-            repeat = speaker.say("repeat") if part.replay else ""
-            speaker.complain("part", number=number, total=total, event=part.event_id, repeat=repeat)
+        def line(number: int, total: int, event_id: str, replay: bool) -> None:
+            repeat = speaker.say("repeat") if replay else ""
+            speaker.complain("part", number=number, total=total, event=event_id, repeat=repeat)
 
         return line
     bar = stack.enter_context(Progress(console=Console(stderr=True)))
     task = bar.add_task(file.name, total=None)
-
-    def advance(number: int, total: int, part: SubmitOutcome) -> None:  # noqa: ARG001 - the face of a PartDone
-        bar.update(task, total=total, completed=number)
-
-    return advance
+    return lambda number, total, _event_id, _replay: bar.update(task, total=total, completed=number)
 
 
 def _ask(speaker: Speaker, config: Path, file: Path, product: str, version: str, contracts: Path | None) -> int:

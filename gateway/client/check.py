@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import cast
 
 import orjson
@@ -22,7 +23,7 @@ from gateway.contracting.contract import Contract
 from gateway.contracting.judge import judge
 from gateway.contracting.report import error_of
 from gateway.errors import ContractViolated, ForbiddenField, WrongProvider
-from gateway.importing.periods import Part, parts_of
+from gateway.importing.periods import Part, cuts_of, part_of
 from gateway.trip import VerifiedEnvelope
 
 
@@ -63,12 +64,16 @@ def check_file(
     contract = local_contract(product, version, contracts)
     received_count, refused_count, refused = 0, 0, list[RefusedLine]()
     provider = ""
-    for part in parts_of(lines_of(path, contract), contract, records_max=RECORDS_PER_PART):
-        provider = provider or _provider(part.lines, contract)
-        count, lines = _judged(part, contract, provider, at=at, language=language)
-        received_count += len(part.lines)
-        refused_count += count
-        refused += lines
+    with TemporaryFile() as file:
+        file.writelines(line + b"\n" for line in lines_of(path, contract))
+        file.seek(0)
+        for cut in cuts_of(file, contract, records_max=RECORDS_PER_PART):
+            part = part_of(file, cut)
+            provider = provider or _provider(part.lines, contract)
+            count, lines = _judged(part, contract, provider, at=at, language=language)
+            received_count += len(part.lines)
+            refused_count += count
+            refused += lines
     return Found(received_count, refused_count, tuple(sorted(refused, key=lambda entry: entry.line)))
 
 

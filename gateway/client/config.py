@@ -65,7 +65,7 @@ def load_config(path: Path) -> ClientConfig:
         return ClientConfig(**{name: _value(name, entry, path.parent) for name, entry in entries.items()})
     except OSError as error:
         raise ConfigInvalid(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigInvalid(f"{path}: not TOML: {error}") from error
     except ValueError as error:
         raise ConfigInvalid(f"{path}: {error}") from error
@@ -100,7 +100,7 @@ def _value(name: str, entry: Any, folder: Path) -> Any:
 def _check_text(name: str, text: str) -> None:
     if name == "language" and text not in LANGUAGES:
         raise ValueError(f"the key {name!r} must be one of {', '.join(LANGUAGES)}")
-    if name == "partner" and text and not PARTNER_ID.match(text):
+    if name == "partner" and text and not PARTNER_ID.fullmatch(text):
         raise ValueError(f"the key {name!r} must be a partner id such as USA.DHS.CBP")
     if name in {"gateway_url", "public_origin"} and text:
         url = urlsplit(text)

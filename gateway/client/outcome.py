@@ -75,5 +75,4 @@ class FileOutcome:
     receipts: tuple[Path, ...]
     receipt_status: str
     refused: Path | None = None
-    parts: tuple[SubmitOutcome, ...] = ()
     already: bool = False

@@ -87,11 +87,33 @@ class GatewayClient:
 
     def submit_lines(self, product: str, version: str, lines: Iterable[bytes]) -> SubmitOutcome:
         """Send canonical lines as one submission and return when its acceptance is proven."""
-        return self._submit(product, version, body_of_lines(lines))
+        return self.submit_body(product, version, body_of_lines(lines))
 
     def submit_nil(self, product: str, version: str, period: str) -> SubmitOutcome:
         """Send the statement that there was nothing in a period."""
-        return self._submit(product, version, body_of_nil(canonical_bytes({"period": period})))
+        return self.submit_body(product, version, body_of_nil(canonical_bytes({"period": period})))
+
+    def submit_body(self, product: str, version: str, body: Body) -> SubmitOutcome:
+        """Send a body as one submission and return when its acceptance is proven."""
+        answer = self._deliver(body, product, version)
+        document = answer.document()
+        event_id = answer.header("audit-event") or ""
+        receipt = document.get("receipt")
+        if not isinstance(receipt, dict):
+            receipt, _ = self.receipt(event_id)
+        verified = about(proven(receipt, self.policy, event_id=event_id), body)
+        sender = {"partner": self.config.partner} if self.config.partner else {"keyid": self.signer.keyid}
+        submission_id, counts = accepted(document, verified, {**sender, "product": product, "version": version})
+        return SubmitOutcome(
+            submission_id=submission_id,
+            event_id=event_id,
+            replay=(answer.header("idempotent-replay") or "").lower() == "true",
+            records=counts,
+            refused=self._refused_lines(document, counts.refused),
+            receipt=receipt,
+            receipt_status=verified.status,
+            answer=document,
+        )
 
     def validate(self, product: str, version: str, lines: Iterable[bytes]) -> dict[str, Any]:
         """Ask the gateway to judge lines without keeping anything, and return what it says."""
@@ -138,27 +160,6 @@ class GatewayClient:
     def _deliver(self, body: Body, product: str, version: str, *, suffix: str = "") -> Answer:
         # Each attempt is signed anew: a signature is good for minutes, its nonce for one request.
         return self._pace.tried(lambda: self.send(self._prepared(body, product, version, suffix=suffix)))
-
-    def _submit(self, product: str, version: str, body: Body) -> SubmitOutcome:
-        answer = self._deliver(body, product, version)
-        document = answer.document()
-        event_id = answer.header("audit-event") or ""
-        receipt = document.get("receipt")
-        if not isinstance(receipt, dict):
-            receipt, _ = self.receipt(event_id)
-        verified = about(proven(receipt, self.policy, event_id=event_id), body)
-        sender = {"partner": self.config.partner} if self.config.partner else {"keyid": self.signer.keyid}
-        submission_id, counts = accepted(document, verified, {**sender, "product": product, "version": version})
-        return SubmitOutcome(
-            submission_id=submission_id,
-            event_id=event_id,
-            replay=(answer.header("idempotent-replay") or "").lower() == "true",
-            records=counts,
-            refused=self._refused_lines(document, counts.refused),
-            receipt=receipt,
-            receipt_status=verified.status,
-            answer=document,
-        )
 
     def _refused_lines(self, document: Mapping[str, Any], count: int) -> tuple[RefusedLine, ...]:
         entries = document.get("refused") or []

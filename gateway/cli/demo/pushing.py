@@ -52,9 +52,11 @@ def events(story: Story) -> str:
         story.tell(f"{agency}: {outcome.records.accepted} of {len(lines)} synthetic events ({MARK})")
         if agency == USA:
             story.expect(outcome.records.refused == 1, "the bad record was not refused alone")
-            refused, table = outcome.parts[0].refused[0], path.with_name(path.name + ".refused.csv")
-            story.tell(f"refused alone: line {refused.line} {refused.pointer}: {refused.code}; see {table.name}")
-            story.expect((refused.line, refused.pointer) == (100, "/person_count"), "another line was refused")
+            table = path.with_name(path.name + ".refused.csv")
+            refused = json.loads(path.with_name(path.name + ".refused.ndjson").read_bytes())
+            where = refused["line"], refused["pointer"]
+            story.tell(f"refused alone: line {where[0]} {where[1]}: {refused['code']}; see {table.name}")
+            story.expect(where == (100, "/person_count"), "another line was refused")
             story.expect(table.is_file(), "no refused.csv")
     story.expect(accepted == len(AGENCIES) * EVENTS_PER_AGENCY - 1, f"{accepted} events accepted")
     return f"{accepted} synthetic events accepted, 1 refused with its reason"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client.journal import RefusedRow, open_journal, put, write_refused
+from gateway.client.failures import InputUnusable
+from gateway.client.journal import KeptPart, held, open_journal, put, refused_rows, write_refused
 from gateway.client.outcome import RecordCounts, RefusedLine
 
 LINES = [b'{"id":"1"}', b'{"id":"2"}']
@@ -56,15 +57,18 @@ def test_other_content_has_other_lines(source: Path) -> None:
 def test_a_finished_journal_says_so_for_the_same_content_and_contract_only(source: Path) -> None:
     journal = open_journal(source, "flow/1.0.0")
     journal.keep_lines(LINES)
-    journal.keep_receipt({"proof": "x"}, "e1")
-    journal.finish(RecordCounts(2, 2, 0, 0))
+    part = KeptPart("d1", "e1", RecordCounts(2, 2, 0, 0))
+    journal.keep_part(part, {"proof": "x"})
+    assert not open_journal(source, "flow/1.0.0").done
+    journal.finish()
 
     taken_up = open_journal(source, "flow/1.0.0")
-    assert (taken_up.counts, taken_up.receipts) == (RecordCounts(2, 2, 0, 0), ["e1.receipt.json"])
+    assert (taken_up.done, taken_up.parts, taken_up.counts) == (True, {"d1": part}, part.counts)
+    assert json.loads(taken_up.receipt_path(part).read_bytes()) == {"proof": "x"}
     assert not journal.lines_path.exists()
-    assert open_journal(source, "flow/1.1.0").counts is None
+    assert not open_journal(source, "flow/1.1.0").done
     source.write_text("id\n3\n")
-    assert open_journal(source, "flow/1.0.0").counts is None
+    assert not open_journal(source, "flow/1.0.0").done
 
 
 def test_a_damaged_journal_counts_as_none(source: Path) -> None:
@@ -72,7 +76,7 @@ def test_a_damaged_journal_counts_as_none(source: Path) -> None:
     journal.save()
     (journal.folder / "journal.json").write_text("{")
 
-    assert open_journal(source, "flow/1.0.0").counts is None
+    assert not open_journal(source, "flow/1.0.0").done
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -90,9 +94,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_refused_records_are_written_with_their_reasons(source: Path) -> None:
-    rows = [RefusedRow(RefusedLine(7, "/count", "range", "Too large."), {"id": "2", "count": 9, "note": "=1+1"})]
+    line = b'{"id":"2","count":9,"note":"=1+1"}'
 
-    path = write_refused(source, rows)
+    path = write_refused(source, refused_rows([line], [7], [RefusedLine(1, "/count", "range", "Too large.")]))
 
     assert path is not None
     assert json.loads(path.read_text()) == {
@@ -110,7 +114,8 @@ def test_refused_records_are_written_with_their_reasons(source: Path) -> None:
 def test_no_cell_of_the_refused_records_is_a_formula(source: Path, start: str) -> None:
     """Field names come from the input, reasons and pointers from the gateway: each may begin like a formula."""
     evil = f"{start}cmd"
-    write_refused(source, [RefusedRow(RefusedLine(1, evil, evil, evil), {evil: evil, "z": [evil], "count": -5})])
+    record = json.dumps({evil: evil, "z": [evil], "count": -5}).encode()
+    write_refused(source, refused_rows([record], [1], [RefusedLine(1, evil, evil, evil)]))
 
     with source.with_name("events.csv.refused.csv").open(newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
@@ -120,8 +125,23 @@ def test_no_cell_of_the_refused_records_is_a_formula(source: Path, start: str) -
     assert "-5" in cells
 
 
+def test_a_refusal_of_no_line_of_the_part_has_no_record(source: Path) -> None:
+    """A list of errors is not signed with the lines; a number out of range must not show another's record."""
+    rows = list(refused_rows(LINES, [5, 6], [RefusedLine(0, "", "type", ""), RefusedLine(3, "", "type", "")]))
+
+    assert [json.loads(row)["record"] for row in rows] == [{}, {}]
+
+
+def test_a_file_is_held_by_one_process_at_a_time(source: Path) -> None:
+    """Two that convert one CSV at once would make two sets of record ids, and both would be kept."""
+    with held(source), pytest.raises(InputUnusable), held(source):
+        pass
+    with held(source):
+        pass
+
+
 def test_mended_input_leaves_no_old_complaints(source: Path) -> None:
-    write_refused(source, [RefusedRow(RefusedLine(1, "", "type", ""), {})])
+    write_refused(source, refused_rows([b"{}"], [1], [RefusedLine(1, "", "type", "")]))
 
     assert write_refused(source, []) is None
     assert not source.with_name("events.csv.refused.csv").exists()

@@ -71,10 +71,10 @@ def test_a_partial_product_is_sent_in_parts_of_so_many_records(
 
     outcome = submit_file(
         client, events, "border-event", "1.0.0", records_per_part=10,
-        progress=lambda number, total, _: seen.append((number, total)),
+        progress=lambda number, total, _event, _replay: seen.append((number, total)),
     )  # fmt: skip
 
-    assert [part.records.received for part in outcome.parts] == [10, 10, 5]
+    assert [len(body.splitlines()) for body in fake.bodies.values()] == [10, 10, 5]
     assert outcome.records.accepted == 25
     assert fake.lines_kept == EVENTS
     assert seen == [(1, 3), (2, 3), (3, 3)]
@@ -96,12 +96,66 @@ def test_a_run_that_was_cut_off_sends_the_same_again_and_nothing_twice(
     with pytest.raises(CannotReach):
         submit_file(client, table, "flow", "1.0.0", records_per_part=1)
 
-    outcome = submit_file(client, table, "flow", "1.0.0", records_per_part=1)
+    replays: list[bool] = []
+    outcome = submit_file(
+        client, table, "flow", "1.0.0", records_per_part=1,
+        progress=lambda _number, _total, _event, replay: replays.append(replay),
+    )  # fmt: skip
 
     assert outcome.records.accepted == 3
-    assert [part.replay for part in outcome.parts] == [True, True]
+    assert replays == [True, True]
     assert len(fake.lines_kept) == 3
     assert len({json.loads(line)["record_id"] for line in fake.lines_kept}) == 3
+
+
+def test_a_part_whose_receipt_is_here_is_not_sent_again(client: GatewayClient, fake: FakeGateway, events: Path) -> None:
+    """A large file goes on where the line was cut; what was refused before is still told at the end."""
+    fake.refuse_lines = {EVENTS[3]: "range", EVENTS[24]: "type"}
+    fake.fail_next("", "", "connect", "connect")
+    with pytest.raises(CannotReach):
+        submit_file(client, events, "border-event", "1.0.0", records_per_part=10)
+    fake.requests.clear()
+
+    outcome = submit_file(client, events, "border-event", "1.0.0", records_per_part=10)
+
+    assert [request.method for request in fake.requests] == ["POST"]
+    assert (outcome.records.received, outcome.records.accepted, len(outcome.receipts)) == (25, 23, 3)
+    assert outcome.refused is not None
+    assert [json.loads(line)["line"] for line in outcome.refused.read_text().splitlines()] == [4, 25]
+    assert list(events.with_name("events.ndjson.receipts").glob("*.ndjson")) == []
+
+
+@pytest.mark.parametrize("harm", ["missing", "altered", "of another part", "without its refused records"])
+def test_a_part_whose_receipt_proves_nothing_is_sent_again(
+    client: GatewayClient, fake: FakeGateway, events: Path, harm: str
+) -> None:
+    fake.refuse_lines = {EVENTS[3]: "range"}
+    fake.fail_next("", "", "connect", "connect")
+    with pytest.raises(CannotReach):
+        submit_file(client, events, "border-event", "1.0.0", records_per_part=10)
+    folder = events.with_name("events.ndjson.receipts")
+    first, second = (folder / f"{part['event_id']}.receipt.json" for part in journal_of(events)["parts"])
+    match harm:
+        case "missing":
+            first.unlink()
+        case "altered":
+            first.write_text(first.read_text().replace("unwitnessed", "final"))
+        case "of another part":
+            first.write_bytes(second.read_bytes())
+        case _:
+            next(folder.glob("*.refused.ndjson")).unlink()
+    fake.requests.clear()
+
+    outcome = submit_file(client, events, "border-event", "1.0.0", records_per_part=10)
+
+    assert len([request for request in fake.requests if request.method == "POST"]) == 2
+    assert (outcome.records.received, outcome.records.refused, len(outcome.receipts)) == (25, 1, 3)
+
+
+def journal_of(path: Path) -> dict[str, Any]:
+    document = json.loads((path.with_name(path.name + ".receipts") / "journal.json").read_bytes())
+    assert isinstance(document, dict)
+    return document
 
 
 def test_a_csv_that_was_accepted_is_not_converted_and_sent_again(
