@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who signed, in numbers; this file is about signing keys: Ed25519 and ECDSA P-256, their names and signatures.
+"""Who signed, in numbers; this file is about signing keys: Ed25519, ECDSA and RSA-PSS, their names and signatures.
 
-A key is named by its RFC 7638 thumbprint. An ECDSA signature is r and s side by side, 64 bytes (RFC 9421,
-section 3.3.4), never DER. The key decides the algorithm; a message may only repeat it.
+A key is named by its RFC 7638 thumbprint. An ECDSA signature is r and s side by side (RFC 9421, sections 3.3.4 and
+3.3.5), never DER; an RSA-PSS signature has a salt of 64 bytes (section 3.3.1). The key decides the algorithm; a
+message may only repeat it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from cryptography import exceptions
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -28,12 +29,35 @@ from gateway.wire.digests import b64url, sha256, unb64url
 
 ED25519: Final = "ed25519"
 ECDSA_P256: Final = "ecdsa-p256-sha256"
-_COORDINATE_BYTES: Final = 32
-_SIGNATURE_BYTES: Final = 64
-_ECDSA_SHA256: Final = ec.ECDSA(SHA256())
+ECDSA_P384: Final = "ecdsa-p384-sha384"
+RSA_PSS: Final = "rsa-pss-sha512"
+# Below, NIST SP 800-57 sees no strength for the coming years; above, a verification costs more than it protects.
+RSA_BITS_MIN: Final = 3072
+RSA_BITS_MAX: Final = 8192
+_RSA_EXPONENT: Final = 65537
+_ED25519_SIGNATURE_BYTES: Final = 64
+_PSS: Final = padding.PSS(padding.MGF1(SHA512()), salt_length=64)
+_KINDS: Final = "neither Ed25519, P-256, P-384 nor RSA of 3072 to 8192 bits"
 
-PublicKey: TypeAlias = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
-PrivateKey: TypeAlias = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+PublicKey: TypeAlias = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+PrivateKey: TypeAlias = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """A curve of NIST with what RFC 9421 and RFC 7518 call it."""
+
+    kind: type[ec.EllipticCurve]
+    hashed: ec.ECDSA
+    jwk_name: str
+    jwk_algorithm: str
+    coordinate_bytes: int
+
+
+_CURVES: Final = {
+    ECDSA_P256: _Curve(ec.SECP256R1, ec.ECDSA(SHA256()), "P-256", "ES256", 32),
+    ECDSA_P384: _Curve(ec.SECP384R1, ec.ECDSA(SHA384()), "P-384", "ES384", 48),
+}
 
 
 class InvalidSignature(Exception):
@@ -78,13 +102,13 @@ class FileSigner:
 
     @classmethod
     def load(cls, path: Path | str) -> FileSigner:
-        """Read an unencrypted PKCS#8 PEM file; KeyUnsupported when it is none, of an Ed25519 or P-256 key."""
+        """Read an unencrypted PKCS#8 PEM file; KeyUnsupported when it is none, or its key of a kind not used here."""
         try:
             key = load_pem_private_key(Path(path).read_bytes(), password=None)
         except (TypeError, ValueError, exceptions.UnsupportedAlgorithm) as error:
             raise KeyUnsupported(f"{path}: not an unencrypted PKCS#8 key") from error
-        if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
-            raise KeyUnsupported(f"{path}: neither Ed25519 nor P-256")
+        if not isinstance(key, PrivateKey):
+            raise KeyUnsupported(f"{path}: {_KINDS}")
         return cls.of(key)
 
     @classmethod
@@ -97,17 +121,26 @@ class FileSigner:
         """Return the signature over some bytes."""
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             return self._key.sign(data)
-        r, s = utils.decode_dss_signature(self._key.sign(data, _ECDSA_SHA256))
-        return r.to_bytes(_COORDINATE_BYTES, "big") + s.to_bytes(_COORDINATE_BYTES, "big")
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            return self._key.sign(data, _PSS, SHA512())
+        curve = _CURVES[self.algorithm]
+        r, s = utils.decode_dss_signature(self._key.sign(data, curve.hashed))
+        return r.to_bytes(curve.coordinate_bytes, "big") + s.to_bytes(curve.coordinate_bytes, "big")
 
 
 def algorithm_of(public: PublicKey) -> str:
-    """Return the RFC 9421 name of a key's algorithm; KeyUnsupported when it is neither Ed25519 nor P-256."""
-    if isinstance(public, ed25519.Ed25519PublicKey):
-        return ED25519
-    if isinstance(public.curve, ec.SECP256R1):
-        return ECDSA_P256
-    raise KeyUnsupported("neither Ed25519 nor P-256")
+    """Return the RFC 9421 name of a key's algorithm; KeyUnsupported when the key is of a kind not used here."""
+    match public:
+        case ed25519.Ed25519PublicKey():
+            return ED25519
+        case ec.EllipticCurvePublicKey():
+            for algorithm, curve in _CURVES.items():
+                if isinstance(public.curve, curve.kind):
+                    return algorithm
+        case rsa.RSAPublicKey() if RSA_BITS_MIN <= public.key_size <= RSA_BITS_MAX:
+            if public.public_numbers().e == _RSA_EXPONENT:
+                return RSA_PSS
+    raise KeyUnsupported(_KINDS)
 
 
 def public_der(public: PublicKey) -> bytes:
@@ -132,15 +165,18 @@ def jwk_of(public: PublicKey) -> dict[str, str]:
     """Return the members of a key's JWK that RFC 7638 requires, and no other."""
     if isinstance(public, ed25519.Ed25519PublicKey):
         return {"kty": "OKP", "crv": "Ed25519", "x": b64url(public.public_bytes_raw())}
-    assert algorithm_of(public) == ECDSA_P256
-    numbers = public.public_numbers()
-    x, y = (b64url(number.to_bytes(_COORDINATE_BYTES, "big")) for number in (numbers.x, numbers.y))
-    return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+    if isinstance(public, rsa.RSAPublicKey):
+        numbers = public.public_numbers()
+        return {"kty": "RSA", "n": _number(numbers.n), "e": _number(numbers.e)}
+    curve, point = _CURVES[algorithm_of(public)], public.public_numbers()
+    x, y = (b64url(number.to_bytes(curve.coordinate_bytes, "big")) for number in (point.x, point.y))
+    return {"kty": "EC", "crv": curve.jwk_name, "x": x, "y": y}
 
 
 def published_jwk(signer: Signer) -> dict[str, str]:
-    """Return a signer's public key as a JWK set publishes it: with kid, use and alg (RFC 7517, RFC 8037)."""
-    algorithm = "EdDSA" if signer.algorithm == "ed25519" else "ES256"
+    """Return a signer's public key as a JWK set publishes it: with kid, use and alg (RFC 7517, 7518, 8037)."""
+    curve = _CURVES.get(signer.algorithm)
+    algorithm = curve.jwk_algorithm if curve else {ED25519: "EdDSA", RSA_PSS: "PS512"}[signer.algorithm]
     return {**jwk_of(_load(signer.public_der)), "kid": signer.keyid, "use": "sig", "alg": algorithm}
 
 
@@ -152,23 +188,16 @@ def signing_public(public: PublicKey) -> SigningPublic:
 
 
 def public_of_der(der: bytes) -> SigningPublic:
-    """Return the key of a SubjectPublicKeyInfo; KeyUnsupported when it is malformed, or neither Ed25519 nor P-256."""
+    """Return the key of a SubjectPublicKeyInfo; KeyUnsupported when it is malformed, or of a kind not used here."""
     return signing_public(_load(der))
 
 
 def public_of_jwk(jwk: Mapping[str, object]) -> SigningPublic:
     """Return the key of a JWK; KeyUnsupported when it is malformed, of another kind, or `kid` is no thumbprint."""
     try:
-        x = unb64url(str(jwk["x"]))
-        if (jwk["kty"], jwk["crv"]) == ("OKP", "Ed25519"):
-            public = signing_public(ed25519.Ed25519PublicKey.from_public_bytes(x))
-        elif (jwk["kty"], jwk["crv"]) == ("EC", "P-256"):
-            point = b"\x04" + x + unb64url(str(jwk["y"]))
-            public = signing_public(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point))
-        else:
-            raise KeyUnsupported("neither Ed25519 nor P-256")
+        public = signing_public(_read_jwk(jwk))
     except (KeyError, ValueError) as error:
-        raise KeyUnsupported("malformed JWK") from error
+        raise KeyUnsupported("malformed JWK, or of a kind not used here") from error
     if jwk.get("kid", public.keyid) != public.keyid:
         raise KeyUnsupported("kid is not the thumbprint")
     return public
@@ -177,15 +206,20 @@ def public_of_jwk(jwk: Mapping[str, object]) -> SigningPublic:
 def verify_bytes(algorithm: str, public: bytes, signature: bytes, data: bytes) -> None:
     """Check that a key (its SubjectPublicKeyInfo) signed some bytes with an algorithm, or raise InvalidSignature."""
     key = _load(public)
-    if algorithm_of(key) != algorithm or len(signature) != _SIGNATURE_BYTES:
+    if algorithm_of(key) != algorithm:
         raise InvalidSignature
     try:
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            key.verify(signature, data)
-        else:
-            r = int.from_bytes(signature[:_COORDINATE_BYTES], "big")
-            s = int.from_bytes(signature[_COORDINATE_BYTES:], "big")
-            key.verify(utils.encode_dss_signature(r, s), data, _ECDSA_SHA256)
+        match key:
+            case ed25519.Ed25519PublicKey():
+                _of_length(signature, _ED25519_SIGNATURE_BYTES)
+                key.verify(signature, data)
+            case rsa.RSAPublicKey():
+                _of_length(signature, (key.key_size + 7) // 8)
+                key.verify(signature, data, _PSS, SHA512())
+            case ec.EllipticCurvePublicKey():
+                curve = _CURVES[algorithm]
+                r, s = _halves(signature, curve.coordinate_bytes)
+                key.verify(utils.encode_dss_signature(r, s), data, curve.hashed)
     except exceptions.InvalidSignature as error:
         raise InvalidSignature from error
 
@@ -197,7 +231,37 @@ def _load(der: bytes) -> PublicKey:
         key = load_der_public_key(der)
     except (ValueError, exceptions.UnsupportedAlgorithm) as error:
         raise KeyUnsupported("malformed key") from error
-    if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
-        raise KeyUnsupported("neither Ed25519 nor P-256")
+    if not isinstance(key, PublicKey):
+        raise KeyUnsupported(_KINDS)
     algorithm_of(key)
     return key
+
+
+def _read_jwk(jwk: Mapping[str, object]) -> PublicKey:
+    def octets(name: str) -> bytes:
+        return unb64url(str(jwk[name]))
+
+    if jwk["kty"] == "RSA":
+        n, e = (int.from_bytes(octets(name), "big") for name in ("n", "e"))
+        return rsa.RSAPublicNumbers(e, n).public_key()
+    if (jwk["kty"], jwk["crv"]) == ("OKP", "Ed25519"):
+        return ed25519.Ed25519PublicKey.from_public_bytes(octets("x"))
+    for curve in _CURVES.values():
+        if (jwk["kty"], jwk["crv"]) == ("EC", curve.jwk_name):
+            return ec.EllipticCurvePublicKey.from_encoded_point(curve.kind(), b"\x04" + octets("x") + octets("y"))
+    raise KeyUnsupported(_KINDS)
+
+
+def _number(value: int) -> str:
+    """Write a number as RFC 7518, section 2, says: no octet more than it needs."""
+    return b64url(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+def _halves(signature: bytes, size: int) -> tuple[int, int]:
+    _of_length(signature, 2 * size)
+    return int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+
+
+def _of_length(signature: bytes, size: int) -> None:
+    if len(signature) != size:
+        raise InvalidSignature

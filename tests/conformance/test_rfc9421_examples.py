@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from gateway.wire.http_message import AnswerHead, RequestHead
@@ -46,10 +44,13 @@ def verify(vector: dict[str, Any], base: bytes, signature: bytes) -> None:
             raise InvalidSignature
         return
     key = load_pem_public_key(vector["key"].encode())
-    if isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, base, padding.PSS(padding.MGF1(SHA512()), salt_length=64), SHA512())
-    else:
-        verify_bytes(vector["algorithm"], public_der(key), signature, base)
+    verify_bytes(vector["algorithm"], public_der(key), signature, base)
+
+
+@pytest.fixture(autouse=True)
+def _let_the_published_rsa_key_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B.1.2 has 2048 bits, which no partner may sign with here."""
+    monkeypatch.setattr("gateway.wire.keys.RSA_BITS_MIN", 2048)
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["section"] for vector in VECTORS])
@@ -66,7 +67,7 @@ def test_the_published_signature_holds_over_the_base_that_we_build(vector: dict[
 
 @pytest.mark.parametrize(
     "vector",
-    [one for one in VECTORS if one["algorithm"] in {"ed25519", "ecdsa-p256-sha256"}],
+    [one for one in VECTORS if one["algorithm"] != "hmac-sha256"],
     ids=lambda one: one["section"],
 )
 def test_a_published_signature_with_one_bit_changed_does_not_hold(vector: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, algorithms
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 from http_message_signatures.resolvers import MappingKeyResolver
@@ -35,6 +35,8 @@ NONCE = "0123456789abcdefghij"
 KEYS = {
     "ed25519": (ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))), algorithms.ED25519),
     "ecdsa-p256-sha256": (ec.derive_private_key(0xC0FFEE, ec.SECP256R1()), algorithms.ECDSA_P256_SHA256),
+    "ecdsa-p384-sha384": (ec.derive_private_key(0xC0FFEE, ec.SECP384R1()), algorithms.ECDSA_P384_SHA384),
+    "rsa-pss-sha512": (rsa.generate_private_key(65537, 3072), algorithms.RSA_PSS_SHA512),
 }
 HEADERS = {
     "Content-Digest": "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:",

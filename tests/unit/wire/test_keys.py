@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from gateway.wire.digests import b64url, parse_content_digest, sha256, unb64
@@ -20,6 +22,7 @@ from gateway.wire.keys import (
     public_of_der,
     public_of_jwk,
     public_raw,
+    published_jwk,
     signing_public,
     verify_bytes,
 )
@@ -47,6 +50,26 @@ RFC8032 = [
 ]
 ED = FileSigner.of(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)))
 P256 = FileSigner.of(ec.derive_private_key(7, ec.SECP256R1()))
+P384 = FileSigner.of(ec.derive_private_key(7, ec.SECP384R1()))
+# RFC 7638, section 3.1: the example's modulus.
+RFC7638 = (
+    "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknj"
+    "hMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQ"
+    "vRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzK"
+    "nqDKgw"
+)
+
+
+@cache
+def rsa_signer(bits: int = 3072) -> FileSigner:
+    return FileSigner.of(rsa.generate_private_key(65537, bits))
+
+
+SIGNERS = {
+    "ed25519": lambda: ED, "ecdsa-p256-sha256": lambda: P256, "ecdsa-p384-sha384": lambda: P384,
+    "rsa-pss-sha512": rsa_signer,
+}  # fmt: skip
+SIGNATURE_BYTES = {"ed25519": 64, "ecdsa-p256-sha256": 64, "ecdsa-p384-sha384": 96, "rsa-pss-sha512": 384}
 
 
 @pytest.mark.parametrize(("secret", "public", "message", "signature"), RFC8032)
@@ -73,25 +96,64 @@ def test_the_thumbprint_of_a_p256_key_is_computed_over_its_four_required_members
     assert public_of_jwk({**jwk, "kid": P256.keyid, "use": "sig"}) == public_of_der(P256.public_der)
 
 
-@pytest.mark.parametrize("signer", [ED, P256], ids=["ed25519", "p256"])
-def test_only_these_bytes_by_this_key_with_this_algorithm_hold(signer: FileSigner) -> None:
+def test_the_thumbprint_of_an_rsa_key_is_that_of_rfc_7638(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 3.1. Its key has 2048 bits, which nobody may sign with here."""
+    jwk = {
+        "kty": "RSA",
+        "n": RFC7638,
+        "e": "AQAB",
+        "alg": "RS256",
+        "kid": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+    }
+    with pytest.raises(KeyUnsupported):
+        public_of_jwk(jwk)
+
+    monkeypatch.setattr("gateway.wire.keys.RSA_BITS_MIN", 2048)
+
+    assert public_of_jwk(jwk).keyid == jwk["kid"]
+
+
+@pytest.mark.parametrize("algorithm", SIGNERS)
+def test_only_these_bytes_by_this_key_with_this_algorithm_hold(algorithm: str) -> None:
+    signer = SIGNERS[algorithm]()
     signature = signer.sign(b"text")
     verify_bytes(signer.algorithm, signer.public_der, signature, b"text")
 
-    assert len(signature) == 64
+    assert (signer.algorithm, len(signature)) == (algorithm, SIGNATURE_BYTES[algorithm])
     other = P256 if signer is ED else ED
-    for algorithm, public, given, data in [
+    size = len(signature)
+    for named, public, given, data in [
         (signer.algorithm, signer.public_der, signature, b"texT"),
         (signer.algorithm, signer.public_der, signature[:-1], b"text"),
         (signer.algorithm, signer.public_der, signature + b"\x00", b"text"),
         (signer.algorithm, signer.public_der, b"", b"text"),
-        (signer.algorithm, signer.public_der, bytes(64), b"text"),
-        (signer.algorithm, signer.public_der, b"\xff" * 64, b"text"),
+        (signer.algorithm, signer.public_der, bytes(size), b"text"),
+        (signer.algorithm, signer.public_der, b"\xff" * size, b"text"),
         (other.algorithm, signer.public_der, signature, b"text"),
         (other.algorithm, other.public_der, signature, b"text"),
     ]:
         with pytest.raises(InvalidSignature):
-            verify_bytes(algorithm, public, given, data)
+            verify_bytes(named, public, given, data)
+
+
+@pytest.mark.parametrize("algorithm", SIGNERS)
+def test_a_key_is_the_same_key_in_every_form(algorithm: str) -> None:
+    """In a registry, in a JWK set, in a file."""
+    signer = SIGNERS[algorithm]()
+
+    published = published_jwk(signer)
+
+    assert public_of_jwk(published) == public_of_der(signer.public_der)
+    assert published["alg"] == dict(zip(SIGNERS, ("EdDSA", "ES256", "ES384", "PS512"), strict=True))[algorithm]
+
+
+def test_an_rsa_signature_of_the_older_padding_is_not_accepted() -> None:
+    """RFC 9421, section 3.3.2, is another algorithm; so is PSS with another salt."""
+    private = rsa_signer()._key
+    assert isinstance(private, rsa.RSAPrivateKey)
+    for pad in (padding.PKCS1v15(), padding.PSS(padding.MGF1(SHA512()), salt_length=32)):
+        with pytest.raises(InvalidSignature):
+            verify_bytes("rsa-pss-sha512", rsa_signer().public_der, private.sign(b"text", pad, SHA512()), b"text")
 
 
 def test_a_der_signature_is_not_accepted_for_ecdsa() -> None:
@@ -105,7 +167,10 @@ def test_a_der_signature_is_not_accepted_for_ecdsa() -> None:
 
 
 def test_other_kinds_of_keys_are_refused(tmp_path: Path) -> None:
-    strangers = [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())]
+    strangers = [
+        rsa.generate_private_key(65537, 3064), rsa.generate_private_key(3, 3072),
+        ec.generate_private_key(ec.SECP521R1()), ec.generate_private_key(ec.SECP256K1()),
+    ]  # fmt: skip
     for private in strangers:
         path = tmp_path / "key.pem"
         path.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -114,7 +179,7 @@ def test_other_kinds_of_keys_are_refused(tmp_path: Path) -> None:
         with pytest.raises(KeyUnsupported):
             public_of_der(public_der(private.public_key()))
     with pytest.raises(KeyUnsupported):
-        algorithm_of(strangers[1].public_key())
+        algorithm_of(strangers[0].public_key())
     with pytest.raises(KeyUnsupported):
         public_of_der(b"no key")
 
@@ -145,6 +210,10 @@ def test_a_key_file_is_read_back(tmp_path: Path) -> None:
     [
         {},
         {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        {"kty": "RSA", "n": "", "e": ""},
+        {"kty": "RSA", "n": "é", "e": "AQAB"},
+        {"kty": "RSA", "e": "AQAB"},
+        {"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA"},
         {"kty": "OKP", "crv": "Ed25519", "x": "AA"},
         {"kty": "OKP", "crv": "X25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
         {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "other"},
