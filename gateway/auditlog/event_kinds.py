@@ -334,6 +334,20 @@ class LogStarted(AuditEvent):
     source: str = OPERATOR
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRestored(AuditEvent):
+    """The log goes on from a backup; the newest checkpoint that anyone holds is not ahead of it."""
+
+    kind = "log.restored"
+    origin: str
+    restored_at: str
+    tree_size: int
+    root: str
+    # What it was compared with; without it the operator stated that nobody holds a newer one.
+    compared_size: int | None = None
+    source: str = OPERATOR
+
+
 EVENT_CLASSES: Mapping[str, type[AuditEvent]] = {
     cls.kind: cls
     for cls in (
@@ -361,6 +375,7 @@ EVENT_CLASSES: Mapping[str, type[AuditEvent]] = {
         PolicyActivated,
         RecordsDeleted,
         LogStarted,
+        LogRestored,
     )
 }
 

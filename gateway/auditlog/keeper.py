@@ -3,7 +3,8 @@
 
 It works as soon as it is woken; while it works the next batch gathers. Idle, it looks for events of other processes
 and signs the same tree again each minute, so that silence is told from standstill. A database that is away is met
-with bounded backoff; a tree that does not hold is met with silence: `check` raises until a person has looked.
+with bounded backoff; a tree that does not hold, or that came from a backup, is met with silence: `check` raises until
+a person has looked.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class KeeperStatus(StrEnum):
     RUNNING = "running"
     STORAGE_UNAVAILABLE = "storage-unavailable"
     STALLED = "log-stalled"
+    RESTORED = "restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,12 @@ class LogKeeper:
         self._thread = threading.Thread(target=self._run, name="log-keeper", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first pass signs what an earlier process left unsigned."""
+        """Begin; the first pass signs what an earlier process left unsigned, unless the database was restored."""
+        # Before the port opens: nothing is accepted into a log that may fork.
+        try:
+            self._storage.read(rows.require_confirmed)
+        except rows.LogRestored as error:
+            self._fail(KeeperStatus.RESTORED, "log restored", cause=str(error))
         self._thread.start()
 
     def close(self) -> None:
@@ -115,7 +122,7 @@ class LogKeeper:
         Raises:
             LogStalled: when its event could not be published.
         """
-        if self._state.status is KeeperStatus.STALLED:
+        if self._state.status in {KeeperStatus.STALLED, KeeperStatus.RESTORED}:
             raise LogStalled(retry_after_seconds=RETRY_AFTER_SECONDS)
 
     async def published(self, event_id: str, *, timeout_seconds: float) -> None:
@@ -161,6 +168,8 @@ class LogKeeper:
             self._pass()
         except StorageUnavailable:
             self._fail(KeeperStatus.STORAGE_UNAVAILABLE, "log storage unavailable")
+        except rows.LogRestored as error:
+            self._fail(KeeperStatus.RESTORED, "log restored", cause=str(error))
         except TreeInconsistent as error:
             self._fail(KeeperStatus.STALLED, "log stalled", cause=str(error))
         except Exception:  # The edge of this thread: it must outlive any fault, and say so.
@@ -169,6 +178,8 @@ class LogKeeper:
 
     def _pass(self) -> None:
         """Sequence and publish until nothing is left, then answer those whom another process may have served."""
+        if self._state.status is not KeeperStatus.RUNNING:
+            self._storage.read(rows.require_confirmed)
         while True:
             moved = sequence(self._storage, self._clock)
             again = not moved and monotonic() - self._signed_at >= self._idle_seconds

@@ -57,6 +57,7 @@ class Publisher:
 
         Raises:
             TreeInconsistent: when the tree is smaller than, or does not extend, what was signed.
+            LogRestored: when the database came from a backup and nobody has confirmed that it does not fork.
         """
         newest, head = self._storage.read(lambda tx: (log.latest_checkpoint(tx), log.get_head(tx)))
         if newest is not None and newest.tree_size == head.size and not again:
@@ -80,6 +81,7 @@ class Publisher:
         return Published(checkpoint=checkpoint, at=at, event_ids=event_ids)
 
     def _rebuild(self, tx: Tx, newest: log.StoredCheckpoint | None) -> RunningRoot:
+        log.require_confirmed(tx)
         if newest is None:
             return RunningRoot()
         signed = self._open(newest)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, update
 
 from gateway.errors import Fault
 from gateway.storage import tables
@@ -28,6 +28,10 @@ class LogMissing(Fault):
 
 class LogExists(Fault):
     """There is a log in this database already."""
+
+
+class LogRestored(Fault):
+    """This database came from a backup; nothing is signed until it is known not to fork."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,16 @@ class StoredCheckpoint:
     at: datetime
     root: bytes
     note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the log is: what was appended, what was signed, what waits, and whether a restore is unconfirmed."""
+
+    tree_size: int
+    signed_at: datetime | None
+    pending: int
+    restored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +237,42 @@ def checkpoints(tx: Tx, *, start: int, end: int) -> list[StoredCheckpoint]:
     c = tables.checkpoint.c
     found = _CHECKPOINTS.where(c.tree_size >= start, c.tree_size < end).order_by(c.tree_size, c.at)
     return [StoredCheckpoint(*row) for row in tx.connection.execute(found)]
+
+
+def standing(tx: Tx) -> Standing:
+    """Return how far the log is.
+
+    Raises:
+        LogMissing: when no log was created.
+    """
+    newest = latest_checkpoint(tx)
+    pending = tx.connection.execute(select(func.count()).select_from(tables.pending_event)).scalar_one()
+    return Standing(get_head(tx).size, newest.at if newest else None, pending, restored_at(tx) is not None)
+
+
+def mark_restored(tx: Tx, at: datetime) -> None:
+    """Say that this database came from a backup."""
+    tx.connection.execute(insert(tables.log_restore), {"restored_at": at})
+
+
+def restored_at(tx: Tx) -> datetime | None:
+    """Return when this database was restored, or None when it was not, or the restore was confirmed."""
+    return tx.connection.execute(select(tables.log_restore.c.restored_at)).scalars().first()
+
+
+def clear_restored(tx: Tx) -> None:
+    """Say that the restored log does not fork."""
+    tx.connection.execute(delete(tables.log_restore))
+
+
+def require_confirmed(tx: Tx) -> None:
+    """Return when the log may be appended to and signed.
+
+    Raises:
+        LogRestored: when it came from a backup and nobody has confirmed the restore.
+    """
+    if restored_at(tx) is not None:
+        raise LogRestored("this database came from a backup: run `gateway log confirm-restore`")
 
 
 def get_event(tx: Tx, event_id: str) -> StoredEvent | None:

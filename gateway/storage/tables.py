@@ -305,6 +305,12 @@ class CheckpointTable(Stored, table=True):
     note: str | None = Field(sa_type=Text)
 
 
+class LogRestoreTable(Stored, table=True):
+    """Has a row as long as this database comes from a backup and nobody has made sure that its log does not fork."""
+
+    restored_at: datetime = Field(primary_key=True, sa_type=Instant)
+
+
 def _table(model: type[SQLModel]) -> Table:
     return cast("Table", model.__dict__["__table__"])
 
@@ -329,3 +335,4 @@ leaf = _table(LeafTable)
 tile = _table(TileTable)
 log_head = _table(LogHeadTable)
 checkpoint = _table(CheckpointTable)
+log_restore = _table(LogRestoreTable)
