@@ -27,6 +27,7 @@ def _existing(path: Path) -> Path:
 
 ExistingFile = Annotated[Path, AfterValidator(_existing)]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+AgeRecipient = Annotated[str, Field(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
 
 
 class Settings(BaseSettings):
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     listen_socket: Path | None = Field(default=None, description="Unix socket of the proxy mode, in a 0750 folder.")
     tls_certificate: ExistingFile | None = Field(default=None, description="Server chain, PEM.")
     tls_key: ExistingFile | None = Field(default=None, description="Server key, PEM, mode 0600.")
+    tls12: bool = Field(default=False, description="Also TLS 1.2, ECDHE and AEAD only, for older national platforms.")
 
     anchors: dict[Country, ExistingFile] = Field(min_length=1, description="Country to its CA certificates, PEM.")
     revocation_lists: dict[Country, ExistingFile] = Field(
@@ -76,6 +78,18 @@ class Settings(BaseSettings):
     connections_max: int = Field(default=512, ge=1, le=65_536, description="Open connections of the listener.")
     checkpoint_idle_seconds: float = Field(default=60, ge=1, le=3600, description="Re-signing when nothing happens.")
     retention_hour: int = Field(default=3, ge=0, le=23, description="UTC hour of the daily deletion.")
+
+    operator_socket: Path | None = Field(
+        default=None, description="Unix socket of the operator's commands, in a folder of mode 0750 or less."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="Address of the metrics listener; loopback by default.")
+    metrics_port: int = Field(default=9464, ge=0, le=65535, description="Port of /metrics; 0 turns it off.")
+    backup_recipients: tuple[AgeRecipient, ...] = Field(
+        default=(), max_length=20, description="age public keys that can open a backup; the private ones lie elsewhere."
+    )
+    postgresql_programs: Path | None = Field(
+        default=None, description="Folder of pg_dump and pg_restore; by default those on PATH."
+    )
 
     @model_validator(mode="after")
     def _listener_is_complete(self) -> Self:
@@ -103,7 +117,7 @@ class Settings(BaseSettings):
 
 _PATHS = frozenset({
     "contracts_dir", "address_file", "listen_socket", "tls_certificate", "tls_key", "answer_key", "log_key",
-    "log_policy",
+    "log_policy", "operator_socket", "postgresql_programs",
 })  # fmt: skip
 
 
@@ -115,8 +129,11 @@ def load_settings(file: Path) -> Settings:
     """
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsInvalid(f"{file}: {error}") from error
+    # pydantic-settings takes such names as orders to itself: another prefix, a file of secrets, the command line.
+    if own := sorted(name for name in values if name.startswith("_")):
+        raise SettingsInvalid(f"{file}: {own[0]}: there is no such setting")
     try:
         return Settings(**_resolved(values, file.resolve().parent))
     except ValidationError as error:

@@ -6,6 +6,7 @@ gateway/      keys and certificate of the gateway itself
 authorities/<COUNTRY>/   ca.pem crl.pem, and ca.key, which a real country would never hand over
 partners/<id>/  officers/<id>/   tls.pem tls.key signing.key client.toml
 specimens/    certificates that must be refused: <name>.pem <name>.key
+run/          the socket of the operator's commands
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from gateway.onboarding.pki import write_public
 
+SOCKET_PATH_MAX = 107
 Value = str | int | bool | Path | list[str] | dict[str, Path]
 
 
@@ -121,6 +123,9 @@ def write_settings(sandbox: SandboxFiles, countries: Iterable[str], contracts_ro
             "log_key": Path("gateway/log.key"),
             "log_origin": sandbox.log_origin,
             "log_policy": Path("log.policy"),
+            # Several sandboxes may run at once.
+            "metrics_port": 0,
+            **_operator_socket(sandbox.folder),
             **contracts,
         },
     )
@@ -163,6 +168,12 @@ def write_description(sandbox: SandboxFiles) -> None:
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
     write_public(sandbox.description, text.encode() + b"\n")
+
+
+def _operator_socket(folder: Path) -> dict[str, Path]:
+    # The path of a unix socket has a bound, which a deep folder would exceed.
+    path = Path("run/operator.sock")
+    return {"operator_socket": path} if len(str(folder / path)) <= SOCKET_PATH_MAX else {}
 
 
 def _described(party: PartyFiles, part: Mapping[str, object]) -> dict[str, object]:

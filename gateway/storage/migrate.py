@@ -50,7 +50,7 @@ def check(url: str) -> None:
         raise SchemaUnknown(f"there is no database at {database}: run `gateway db upgrade`")
     storage = open_storage(url, read_only=True)
     try:
-        found = storage.read(_revision)
+        found = storage.read(revision_of)
     finally:
         storage.close()
     head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
@@ -58,7 +58,8 @@ def check(url: str) -> None:
         raise SchemaUnknown(f"the schema is {found or 'missing'}, this program knows {head}: run `gateway db upgrade`")
 
 
-def _revision(tx: Tx) -> str | None:
+def revision_of(tx: Tx) -> str | None:
+    """Return the schema's revision, or None when there is no schema of ours."""
     return MigrationContext.configure(tx.connection).get_current_revision()
 
 
