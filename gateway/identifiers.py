@@ -8,8 +8,9 @@ import secrets
 from datetime import UTC, datetime
 from uuid import UUID
 
-PARTNER_ID = re.compile(r"^[A-Z]{3}(\.[A-Z0-9]{2,12}){1,4}$")
-_UUID7 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+PARTNER_ID = re.compile(r"[A-Z]{3}(\.[A-Z0-9]{2,12}){1,4}")
+UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_UUID7 = re.compile(UUID7)
 
 
 def new_id(at: datetime) -> str:
@@ -21,7 +22,7 @@ def new_id(at: datetime) -> str:
 
 def is_id(text: str) -> bool:
     """Say whether a text is a UUID version 7 in its canonical lower-case form."""
-    return _UUID7.match(text) is not None
+    return _UUID7.fullmatch(text) is not None
 
 
 def id_instant(identifier: str) -> datetime:

@@ -16,7 +16,7 @@ from gateway.storage.statistics import OwnTotal, own_totals
 from gateway.trip import Partner
 
 BY_MAX = 3
-_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True, slots=True)

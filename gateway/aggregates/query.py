@@ -19,9 +19,9 @@ QUERY_BYTES_MAX = 8192
 CONDITIONS_MAX = 64
 VALUES_MAX = 512
 _ALL = frozenset({"", "*", "all"})
-_MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
-_YEAR = re.compile(r"^\d{4}$")
-_FILTER = re.compile(r"^c\[([A-Za-z0-9_]+)\]$")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_YEAR = re.compile(r"[0-9]{4}")
+_FILTER = re.compile(r"c\[([A-Za-z0-9_]+)\]")
 # Parameters that name the only answer there is may stand; any other would be ignored silently, so it is refused.
 _GIVEN = {
     "dimensionAtObservation": {TIME, "AllDimensions"},
@@ -98,7 +98,7 @@ def parse_query(flow: Dataflow, *, agency: str, dataflow: str, version: str, key
     conditions: list[Condition] = []
     first, last = "0000-01", "9999-12"
     for name, value in _parameters(query):
-        if not (match := _FILTER.match(name)):
+        if not (match := _FILTER.fullmatch(name)):
             if value not in _GIVEN.get(name, ()):
                 raise RequestMalformed(what=f"the parameter {name[:40]} is not offered with that value")
         elif match[1] == TIME:
@@ -172,9 +172,9 @@ def _narrowed(value: str, first: str, last: str) -> tuple[str, str]:
     """Narrow a span of months by conditions such as `ge:2024-01+le:2024-12`; a year is all its months."""
     for term in value.split("+"):
         operator, text = _operator(term)
-        if _YEAR.match(text):
+        if _YEAR.fullmatch(text):
             low, high = f"{text}-01", f"{text}-12"
-        elif _MONTH.match(text):
+        elif _MONTH.fullmatch(text):
             low = high = text
         else:
             raise RequestMalformed(what=f"{TIME} is a year or a month, as in ge:2024-01+le:2024-12")
@@ -192,11 +192,14 @@ def _narrowed(value: str, first: str, last: str) -> tuple[str, str]:
 
 
 def _next(month: str) -> str:
-    return f"{int(month[:4]) + 1:04}-01" if month.endswith("12") else f"{month[:5]}{int(month[5:]) + 1:02}"
+    # Nothing comes after 9999-12: the thirteenth month keeps its order among texts, the year 10000 would not.
+    ends_year = month.endswith("12") and month < "9999"
+    return f"{int(month[:4]) + 1:04}-01" if ends_year else f"{month[:5]}{int(month[5:]) + 1:02}"
 
 
 def _previous(month: str) -> str:
-    return f"{max(int(month[:4]), 1) - 1:04}-12" if month.endswith("01") else f"{month[:5]}{int(month[5:]) - 1:02}"
+    begins_year = month.endswith("01") and month > "0001"
+    return f"{int(month[:4]) - 1:04}-12" if begins_year else f"{month[:5]}{int(month[5:]) - 1:02}"
 
 
 def _refuse_sums(flow: Dataflow, asked: FlowQuery) -> None:

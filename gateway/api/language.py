@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 LANGUAGES = ("en", "es")
 _RANGES_MAX = 20
+_RANGE = re.compile(r"([A-Za-z]{1,8})(?:-[A-Za-z0-9]{1,8})*(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?")
 
 
 def language_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -15,14 +17,9 @@ def language_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     best, best_weight = "en", 0.0
     wanted = b",".join(value for name, value in headers if name == b"accept-language").decode("latin-1")
     for entry in wanted.split(",")[:_RANGES_MAX]:
-        tag, _, weight_text = entry.partition(";q=")
-        language = tag.strip().lower()[:2]
-        try:
-            weight = float(weight_text) if weight_text else 1.0
-        except ValueError:
-            continue
-        if language in LANGUAGES and weight > best_weight:
-            best, best_weight = language, weight
+        found = _RANGE.fullmatch(entry.strip(" \t"))
+        if found and found[1].lower() in LANGUAGES and (weight := float(found[2] or 1)) > best_weight:
+            best, best_weight = found[1].lower(), weight
     return best
 
 

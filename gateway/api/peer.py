@@ -70,7 +70,7 @@ def _from_proxy(headers: Headers) -> bytes | None:
         raise RequestMalformed(what="the certificate header is too long")
     try:
         return _rfc9440(value) if name == _RFC9440 else _escaped_pem(value)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise RequestMalformed(what="the certificate header holds no certificate") from error
 
 

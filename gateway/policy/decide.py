@@ -123,7 +123,7 @@ def _known(request: PolicyRequest, policies: PolicySet) -> None:
     product = place if request.resource_type == "Contract" else name
     if product not in policies.products:
         raise ValueError("a product without a contract")
-    if request.resource_type == "Records" and not PARTNER_ID.match(place):
+    if request.resource_type == "Records" and not PARTNER_ID.fullmatch(place):
         raise ValueError("no partner id")
 
 

@@ -43,7 +43,7 @@ def verify_envelope(
     """
     try:
         payload, signatures = _take_apart(envelope, payload_type)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EnvelopeInvalid("malformed envelope, or of another type") from error
     signed = pre_authentication_encoding(payload_type, payload)
     verified: set[str] = set()

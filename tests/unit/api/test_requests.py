@@ -128,7 +128,8 @@ def test_an_ordinary_head_passes() -> None:
     ("wanted", "language"),
     [
         (b"", "en"), (b"es", "es"), (b"es-MX,en;q=0.5", "es"), (b"en,es;q=0.9", "en"), (b"fr,es;q=0.2", "es"),
-        (b"de", "en"), (b"es;q=x", "en"), (b"es;q=0", "en"),
+        (b"de", "en"), (b"es;q=x", "en"), (b"es;q=0", "en"), (b"en; q=0.1, es ; q=0.5", "es"),
+        (b"est", "en"), (b"es;q=nan, en", "en"), (b"en, es;q=7", "en"),
     ],
 )  # fmt: skip
 def test_the_language_is_the_one_that_the_reader_prefers(wanted: bytes, language: str) -> None:
