@@ -122,22 +122,17 @@ class Storage:
         """Make deleted rows of some tables unreadable in the files of the database, as far as the role may.
 
         Raises:
-            StorageUnavailable: when a reader still looks at them; the next run of the job comes back.
+            StorageUnavailable: when it cannot be done now, or a reader still looks at them; the job comes back.
         """
         assert self._writer is not None
-        if self.dialect == "sqlite":
-            with self._turn:
-                _truncate_wal(self._writer)
-            return
-        with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"SET lock_timeout = '{VACUUM_WAIT_SECONDS}s'")
-            connection.exec_driver_sql("SET statement_timeout = 0")
-            _await_older_transactions(connection)
-            for name in sorted(tables):
-                quoted = connection.dialect.identifier_preparer.quote(name)
-                connection.exec_driver_sql(f"VACUUM (FULL) {quoted}")
-            _flush_wal(connection)
-            connection.invalidate()
+        try:
+            if self.dialect == "sqlite":
+                with self._turn:
+                    _truncate_wal(self._writer)
+            else:
+                _rewrite(self._writer, sorted(tables))
+        except (DBAPIError, PoolTimeout) as error:
+            raise _away(error) from error
 
     def close(self) -> None:
         """Close every connection and let go of the lock file."""
@@ -265,6 +260,18 @@ def _nothing(tx: Tx) -> None:
     tx.connection.execute(text("SELECT 1"))
 
 
+def _rewrite(writer: Engine, tables: Iterable[str]) -> None:
+    with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"SET lock_timeout = '{VACUUM_WAIT_SECONDS}s'")
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        _await_older_transactions(connection)
+        for name in tables:
+            quoted = connection.dialect.identifier_preparer.quote(name)
+            connection.exec_driver_sql(f"VACUUM (FULL) {quoted}")
+        _flush_wal(connection)
+        connection.invalidate()
+
+
 def _truncate_wal(writer: Engine) -> None:
     # On the driver's connection, because the pool's begins a transaction, in which there is no checkpoint.
     pooled = writer.raw_connection()
@@ -273,6 +280,8 @@ def _truncate_wal(writer: Engine) -> None:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         busy = cursor.fetchall()[0][0]
         cursor.close()
+    except sqlite3.Error as error:
+        raise DBAPIError("CHECKPOINT", None, error, hide_parameters=True) from error
     finally:
         pooled.close()
     if busy:
@@ -313,14 +322,23 @@ def _collided(error: DBAPIError | PoolTimeout) -> bool:
 
 def _away(error: DBAPIError | PoolTimeout) -> Exception:
     """Return the refusal when the database is out of reach, else the error as it is: a fault of ours."""
-    if isinstance(error, PoolTimeout) or error.connection_invalidated:
-        return StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+    met: BaseException | None = error
+    while met is not None:
+        # Behind it, too: SQLite ends a transaction on some errors, and going back to its savepoint fails in turn.
+        if isinstance(met, PoolTimeout) or (isinstance(met, DBAPIError) and _is_away(met)):
+            return StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
+        met = met.__context__
+    return error
+
+
+def _is_away(error: DBAPIError) -> bool:
     state = _sqlstate(error)
     sqlite_name = getattr(error.orig, "sqlite_errorname", "")
-    away = (
-        state in _AWAY_SQLSTATES
+    return (
+        error.connection_invalidated
+        # A collision meets even a reader: a standby that must take up a change cancels its query.
+        or state in _AWAY_SQLSTATES | _AGAIN_SQLSTATES
         or state.startswith(_AWAY_CLASSES)
         or sqlite_name.startswith(_AWAY_SQLITE)
         or (not state and not sqlite_name and type(error.orig).__name__ == "OperationalError")
     )
-    return StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) if away else error

@@ -181,6 +181,53 @@ def test_a_connection_that_breaks_in_the_work_is_unavailable(
     storage.close()
 
 
+def test_an_error_that_ends_the_transaction_is_unavailable_inside_a_savepoint_too(sqlite_storage: Storage) -> None:
+    """SQLite rolls back by itself after an input/output error; that the savepoint is gone then is no other trouble."""
+
+    def break_down(tx: Tx) -> None:
+        with tx.connection.begin_nested():
+            tx.connection.exec_driver_sql("ROLLBACK")
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorname = "SQLITE_IOERR_WRITE"
+            raise DBAPIError("INSERT", None, error)
+
+    with pytest.raises(StorageUnavailable):
+        sqlite_storage.write(break_down)
+
+
+def test_a_reader_whose_query_is_cancelled_for_a_change_is_told_to_come_back(
+    postgresql_server: PostgresServer, postgresql_url: str
+) -> None:
+    """A standby cancels queries that hold up what the primary sends, with the SQLSTATE of a collision."""
+    storage = open_storage(postgresql_url)
+
+    with pytest.raises(StorageUnavailable):
+        storage.read(
+            lambda tx: tx.connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE='40001'; END $$")
+        )
+
+    storage.close()
+
+
+def test_cleaning_that_must_wait_too_long_is_put_off_and_no_fault(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daily job comes back for what is unavailable; a fault would end it until the gateway is started again."""
+    monkeypatch.setattr(engine_module, "VACUUM_WAIT_SECONDS", 0.1)
+    storage, other = open_storage(postgresql_url), open_storage(postgresql_url)
+
+    def hold(tx: Tx) -> None:
+        tx.connection.exec_driver_sql("LOCK TABLE nonce IN ACCESS SHARE MODE")
+        storage.vacuum(["nonce"])
+
+    with pytest.raises(StorageUnavailable):
+        other.write(hold)
+
+    storage.vacuum(["nonce"])
+    storage.close()
+    other.close()
+
+
 def test_an_upgraded_schema_is_what_the_program_declares(database_url: str) -> None:
     """Tables are written twice, in the program and in the revisions: they must say the same."""
     declared = [*METADATA.sorted_tables, *(product_table(shape) for shape in SHAPES.values())]
