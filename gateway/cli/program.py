@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, contracts, operating, reading, submitting
+from gateway.cli import audit, contracts, operating, operating_backup, operating_partners, outbox, reading, submitting
 from gateway.cli.demo import tour
 from gateway.cli.speaker import FINDING, USAGE, Speaker, language_of, speaker_of
 from gateway.client.config import LANGUAGES
@@ -69,9 +69,17 @@ app.command()(reading.verify)
 app.command()(reading.receipt)
 app.command()(operating.fsck)
 app.command()(operating.serve)
+app.command()(operating_partners.status)
+app.command()(operating_partners.reload)
+app.command()(operating_backup.restore)
 app.command()(tour.demo)
 app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(outbox.app, name="outbox")
+app.add_typer(operating_backup.backup, name="backup")
+app.add_typer(operating.config_app, name="config")
+app.add_typer(operating_partners.log, name="log")
+app.add_typer(operating_partners.partners, name="partners")
 app.add_typer(operating.privacy, name="privacy")
 app.add_typer(operating.db, name="db")
 app.add_typer(operating.sandbox, name="sandbox")

@@ -89,6 +89,33 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{count} records past their retention deleted, tombstones kept",
         "{count} registros vencidos eliminados; quedan sus lápidas",
     ),
+    "outbox-entry": ("{state}: {id} {name} ({contract})", "{state}: {id} {name} ({contract})"),
+    "outbox-problem": (
+        "  tried {attempts} times, next at {next}: {problem}",
+        "  intentos: {attempts}; el próximo, {next}: {problem}",
+    ),
+    "outbox-tried": ("not accepted yet: {id} {name}", "aún no aceptado: {id} {name}"),
+    "outbox-receipts": ("receipts and refused records: {folder}", "recibos y registros rechazados: {folder}"),
+    "outbox-dropped": ("dropped: {id} {name}", "quitado: {id} {name}"),
+    "done": ("done: {detail}", "hecho: {detail}"),
+    "not-running": (
+        "no gateway answers on operator_socket",
+        "ninguna pasarela responde en operator_socket",
+    ),
+    "warning": ("warning: {detail}", "aviso: {detail}"),
+    "config-ok": ("the settings hold: {path}", "la configuración es válida: {path}"),
+    "backup-made": (
+        "backup made: {path}, {size} entries of {origin}",
+        "copia hecha: {path}, {size} entradas de {origin}",
+    ),
+    "backup-verified": (
+        "backup verified by restoring it: {path}, {size} entries, made {at}",
+        "copia verificada restaurándola: {path}, {size} entradas, hecha {at}",
+    ),
+    "restored": (
+        "restored: {size} entries, made {at}. Nothing is signed before: gateway log confirm-restore",
+        "restaurado: {size} entradas, copia de {at}. No se firma nada antes de: gateway log confirm-restore",
+    ),
     "fault": ("cannot do that: {detail}", "no se puede hacer: {detail}"),
     "sandbox-made": ("sandbox made: {folder}", "sandbox creado: {folder}"),
     "sandbox-serve": ("start it with: gateway serve --config {path}", "arránquelo con: gateway serve --config {path}"),

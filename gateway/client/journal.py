@@ -127,11 +127,14 @@ def open_journal(path: Path, contract: str) -> Journal:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Keep a file or folder to this process until the block, or the process, ends; InputUnusable if another has it.
+    """Keep a file or folder to this process until the block, or the process, ends; InputUnusable if that cannot be.
 
     Two that convert the same CSV at once would make two sets of record ids.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise InputUnusable(f"{path}: {error.strerror}") from error
     try:
         _lock(descriptor, path)
         yield
@@ -198,7 +201,7 @@ def _lock(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        text = f"{path}: another process is sending it", f"{path}: otro proceso lo está enviando"
+        text = f"{path}: another process is at it", f"{path}: otro proceso lo está usando"
         raise InputUnusable(*text) from error
 
 
