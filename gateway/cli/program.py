@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import audit, contracts, operating, operating_backup, operating_partners, outbox, reading, submitting
+from gateway.cli import (
+    audit,
+    contracts,
+    operating,
+    operating_backup,
+    operating_partners,
+    outbox,
+    reading,
+    starting,
+    submitting,
+)
 from gateway.cli.demo import tour
 from gateway.cli.speaker import FINDING, USAGE, Speaker, language_of, speaker_of
 from gateway.client.config import LANGUAGES
@@ -61,6 +71,7 @@ def program(
         raise InputUnusable(f"--language {language}: en, es")
 
 
+app.command()(starting.init)
 app.command()(submitting.submit)
 app.command()(submitting.validate)
 app.command()(reading.pull)

@@ -89,6 +89,27 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{count} records past their retention deleted, tombstones kept",
         "{count} registros vencidos eliminados; quedan sus lápidas",
     ),
+    "init-exists": ("{path} exists; nothing was made", "{path} existe; no se creó nada"),
+    "init-made": (
+        "keys made in {folder}, readable by you alone; signing key {keyid}",
+        "claves creadas en {folder}, solo usted puede leerlas; clave de firma {keyid}",
+    ),
+    "init-next": (
+        (
+            "next:\n"
+            "1. your country's authority certifies {folder}/tls.csr; put the certificate at {folder}/tls.pem\n"
+            "2. hand tls.pem and signing.pub.pem to the operator, who enrols {partner}; compare the signing key by voice\n"
+            "3. put the operator's server-ca.pem, answer-keys.json and log.policy into {folder}, set gateway_url\n"
+            "4. gateway doctor --config {folder}/client.toml"
+        ),
+        (
+            "siguiente:\n"
+            "1. la autoridad de su país certifica {folder}/tls.csr; ponga el certificado en {folder}/tls.pem\n"
+            "2. entregue tls.pem y signing.pub.pem al operador, que da de alta {partner}; comparen la clave de viva voz\n"
+            "3. ponga server-ca.pem, answer-keys.json y log.policy del operador en {folder}; fije gateway_url\n"
+            "4. gateway doctor --config {folder}/client.toml"
+        ),
+    ),
     "outbox-entry": ("{state}: {id} {name} ({contract})", "{state}: {id} {name} ({contract})"),
     "outbox-problem": (
         "  tried {attempts} times, next at {next}: {problem}",

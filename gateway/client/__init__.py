@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from gateway.client.concurrent import AsyncGatewayClient
 from gateway.client.config import ClientConfig, load_config
 from gateway.client.failures import (
     AnswerNotTrusted,
@@ -21,6 +22,7 @@ from gateway.client.submit import submit_file
 
 __all__ = [
     "AnswerNotTrusted",
+    "AsyncGatewayClient",
     "CannotReach",
     "ClientConfig",
     "ClientFailure",

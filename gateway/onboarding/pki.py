@@ -72,6 +72,20 @@ def issue_client(authority: Issued, subject_id: str, organization: str, validity
     return _issue(authority, _name(subject_id, organization), names, ExtendedKeyUsageOID.CLIENT_AUTH, validity)
 
 
+def signing_request(key: ec.EllipticCurvePrivateKey, subject_id: str, organization: str) -> bytes:
+    """Return what a country's authority is asked to certify (PKCS#10, PEM): names and uses as in `issue_client`."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(subject_id, organization))
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"{SUBJECT_URI}{subject_id}")])
+    for extension, critical in (
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(signs_certificates=False), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+        (names, False),
+    ):
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
 def issue_server(authority: Issued, hosts: Iterable[str], organization: str, validity: Validity) -> Issued:
     """Return a server certificate for host names and addresses."""
     names = [_host(host) for host in hosts]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`gateway init` and `gateway doctor`; this file is about a partner's first steps, and what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gateway.cli.speaker import speaker_of
+from gateway.client.failures import InputUnusable
+from gateway.identifiers import PARTNER_ID
+from gateway.wire.keys import FileSigner
+
+_CONFIG = """\
+# How this partner speaks to the gateway; paths are relative to this folder. `gateway doctor` checks all of it.
+partner = "{partner}"
+gateway_url = "{url}"
+# Yours. tls.pem is what your country's authority makes of tls.csr, with intermediate certificates behind it.
+tls_cert = "tls.pem"
+tls_key = "tls.key"
+signing_key = "signing.key"
+# The operator's, handed over by hand: what is pinned here is all that is believed.
+server_ca = "server-ca.pem"
+answer_keys = "answer-keys.json"
+log_policy = "log.policy"
+"""
+
+
+def init(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="A folder for keys and configuration; made if it is not there.")],
+    partner: Annotated[str, typer.Option(help="The partner id that was agreed, MEX.SEGOB.UPMRIP.")],
+    url: Annotated[str, typer.Option(help="Where the gateway is.")] = "https://gateway.example",
+    p256: Annotated[bool, typer.Option("--p256", help="Make the signing key on P-256 instead of Ed25519.")] = False,
+) -> None:
+    """Make a transport key with its certificate request, a signing key, and client.toml; nothing is overwritten."""
+    from gateway.onboarding import pki  # Pure, and needs no server; the client must not import this room.
+
+    speaker = speaker_of(ctx)
+    if not PARTNER_ID.fullmatch(partner):
+        raise InputUnusable(f"--partner {partner}: MEX.SEGOB.UPMRIP")
+    names = ("tls.key", "tls.csr", "signing.key", "signing.pub.pem", "client.toml")
+    for path in (folder / name for name in names):
+        if path.exists():
+            raise InputUnusable(speaker.say("init-exists", path=path))
+    transport, signing = pki.new_tls_key(), pki.new_tls_key() if p256 else ed25519.Ed25519PrivateKey.generate()
+    public = signing.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pki.write_key(folder / "tls.key", transport)
+    pki.write_key(folder / "signing.key", signing)
+    pki.write_public(folder / "tls.csr", pki.signing_request(transport, partner, partner[:3]))
+    pki.write_public(folder / "signing.pub.pem", public)
+    pki.write_public(folder / "client.toml", _CONFIG.format(partner=partner, url=url).encode())
+    speaker.tell("init-made", folder=folder, keyid=FileSigner.of(signing).keyid)
+    speaker.tell("init-next", folder=folder, partner=partner)
