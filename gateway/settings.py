@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -115,6 +115,22 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
+def bound_of(name: str) -> str:
+    """Return what a setting may be, for people: its numbers, its pattern, or its words."""
+    field = Settings.model_fields[name]
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "min_length": "entries at least",
+             "max_length": "entries at most", "pattern": "like"}  # fmt: skip
+    found = [
+        f"{said} {value}"
+        for part in field.metadata
+        for mark, said in words.items()
+        if (value := getattr(part, mark, None)) is not None
+    ]
+    if get_origin(field.annotation) is Literal:
+        found.append("one of " + ", ".join(get_args(field.annotation)))
+    return ", ".join(found)
+
+
 _PATHS = frozenset({
     "contracts_dir", "address_file", "listen_socket", "tls_certificate", "tls_key", "answer_key", "log_key",
     "log_policy", "operator_socket", "postgresql_programs",
@@ -156,6 +172,9 @@ def _resolved(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _sentence(file: Path, item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"]) or "settings"
-    field = Settings.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-    meaning = f" ({field.description})" if field else ""
-    return f"{file}: {name}: {item['msg']}{meaning}"
+    first = str(item["loc"][0]) if item["loc"] else ""
+    field = Settings.model_fields.get(first)
+    if field is None:
+        return f"{file}: {name}: {item['msg']}; `gateway config show` names every setting"
+    bound = f"; {found}" if (found := bound_of(first)) else ""
+    return f"{file}: {name}: {item['msg']}{bound}. Mend it there or in GATEWAY_{first.upper()}: {field.description}"

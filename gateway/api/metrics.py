@@ -54,7 +54,7 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class Scraped:
     """What is asked at each scrape: `expiries` are the ends of certificates by what they are for, never by whom."""
 
     desk: Desk
@@ -103,8 +103,8 @@ class Metered:
 class StandingCollector(Collector):
     """Reads how the gateway stands; what cannot be read because the database is away is left out."""
 
-    def __init__(self, watched: Watched, metrics: Metrics) -> None:
-        self._watched = watched
+    def __init__(self, scraped: Scraped, metrics: Metrics) -> None:
+        self._scraped = scraped
         self._metrics = metrics
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
@@ -113,29 +113,29 @@ class StandingCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every gauge."""
-        desk = self._watched.desk
+        desk = self._scraped.desk
         now = desk.intake.clock.now()
         yield _gauge("gateway_ready", "1 when a submission would be accepted now.", float(not reasons_against(desk)))
         status = desk.keeper.state.status
         states = {str(state): float(state is status) for state in KeeperStatus}
         yield _gauges("gateway_log_state", "1 for the state in which the log is.", "status", states)
         yield from self._log(now)
-        ends = {name: (end - now).total_seconds() for name, end in self._watched.expiries().items()}
+        ends = {name: (end - now).total_seconds() for name, end in self._scraped.expiries().items()}
         yield _gauges("gateway_certificate_expiry_seconds", "Seconds until a certificate ends.", "subject", ends)
         lists = {
             country: (anchor.crl_until - now).total_seconds()
-            for country, anchor in desk.intake.anchors.by_country.items()
+            for country, anchor in desk.intake.anchors.current.by_country.items()
             if anchor.crl_until is not None
         }
         yield _gauges("gateway_crl_expiry_seconds", "Seconds until a revocation list is stale.", "country", lists)
         if self._metrics.retention_done_at is not None:
-            since = (now - self._metrics.retention_done_at).total_seconds()
-            yield _gauge("gateway_retention_last_success_seconds", "Seconds since the daily deletion went well.", since)
-        yield _gauge("gateway_connections", "Open connections of the partner listener.", self._watched.connections())
+            done = self._metrics.retention_done_at.timestamp()
+            yield _gauge("gateway_retention_last_success_seconds", "Unix time of the last daily deletion.", done)
+        yield _gauge("gateway_connections", "Open connections of the partner listener.", self._scraped.connections())
 
     def _log(self, now: datetime) -> Iterator[GaugeMetricFamily]:
         try:
-            standing = self._watched.desk.intake.storage.read(log.standing)
+            standing = self._scraped.desk.intake.storage.read(log.standing)
         except (StorageUnavailable, log.LogMissing):
             return
         yield _gauge("gateway_log_tree_size", "Entries in the log.", standing.tree_size)

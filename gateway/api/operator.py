@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio.to_thread
@@ -26,17 +31,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.api.server import GatewayServer, open_socket
 from gateway.auditlog.create import create_log
 from gateway.auditlog.restored import RestoreRefused, confirm_restore
-from gateway.clock import Clock
+from gateway.clock import Clock, format_instant
 from gateway.errors import Fault, Refusal
 from gateway.identifiers import PARTNER_ID, country_of
 from gateway.identity.identify import ACTIVE
 from gateway.intake.retention import delete_expired
 from gateway.onboarding import enrol
-from gateway.storage import registry
+from gateway.storage import log, registry
 from gateway.storage.engine import Storage, Tx
-from gateway.storage.log import LogExists
+from gateway.storage.migrate import revision_of
 from gateway.storage.registry import PartnerEntry
 from gateway.trip import SigningKey, TableShape
 from gateway.wire.keys import KeyUnsupported, SigningPublic, public_of_der
@@ -77,12 +83,51 @@ def perform(desk: OperatorDesk, act: str, words: Words) -> Done:
         raise ActRefused(f"there is no act {act}")
     try:
         return ACTS[act](desk, words)
-    except (enrol.PartnerEnded, RestoreRefused, LogExists) as error:
+    except (enrol.PartnerEnded, RestoreRefused, log.LogExists) as error:
         raise ActRefused(str(error)) from error
     except LookupError as error:
         raise ActRefused(f"there is no {words.get('id', error)}") from error
     finally:
         desk.wake()
+
+
+def standing_of(storage: Storage) -> Done:
+    """Return what the database says of the gateway: how far the log is, how many partners, which versions.
+
+    Raises:
+        StorageUnavailable, LogMissing: when it cannot say.
+    """
+    standing, partners, schema = storage.read(lambda tx: (log.standing(tx), registry.partners(tx), revision_of(tx)))
+    return {
+        "tree_size": standing.tree_size,
+        "signed_at": format_instant(standing.signed_at) if standing.signed_at else None,
+        "pending": standing.pending,
+        "restored": standing.restored,
+        "partners": dict(sorted(Counter(partner.status for partner in partners).items())),
+        "program": version("gateway"),
+        "schema": schema,
+    }
+
+
+class OperatorServer(GatewayServer):
+    """The server of the socket, beside the one that owns the process and its signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the other."""
+        yield
+
+
+def open_operator_socket(path: Path) -> socket.socket:
+    """Return the listening socket, which its owner alone can open.
+
+    Raises:
+        ListenerUnsafe: when others could enter its folder.
+    """
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    listening = open_socket(path)
+    path.chmod(0o600)
+    return listening
 
 
 def operator_application(desk: OperatorDesk, status: Callable[[], Done]) -> Starlette:

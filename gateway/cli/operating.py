@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`gateway serve`, `fsck`, `db`, `privacy` and `sandbox`; this file is about the operator's commands.
+"""`gateway serve`, `config`, `fsck`, `db`, `privacy` and `sandbox`; this file is about the operator's commands.
 
 Each imports the server when it runs: the base package has these commands, and says what is missing.
 """
@@ -7,7 +7,7 @@ Each imports the server when it runs: the base package has these commands, and s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from gateway.cli.connecting import log_policy_of
-from gateway.cli.speaker import FINDING, on_terminal, speaker_of
+from gateway.cli.speaker import FINDING, Speaker, on_terminal, speaker_of
 from gateway.client.failures import InputUnusable
 from gateway.clock import SystemClock
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SETTINGS = Path("gateway.toml")
 SettingsOption = Annotated[Path, typer.Option("--config", envvar="GATEWAY_SETTINGS", help="The gateway.toml.")]
 
+config_app = typer.Typer(no_args_is_help=True, help="The settings: what they are, and whether they hold.")
 db = typer.Typer(no_args_is_help=True, help="The schema of the database.")
 privacy = typer.Typer(no_args_is_help=True, help="Where personal data may lie, and its deletion.")
 sandbox = typer.Typer(no_args_is_help=True, help="A test deployment: three countries, their agencies and officers.")
@@ -38,27 +39,63 @@ sandbox = typer.Typer(no_args_is_help=True, help="A test deployment: three count
 def serve(config: SettingsOption = SETTINGS) -> None:
     """Run the gateway until it is told to stop (SIGTERM or Ctrl-C); it never makes a log or a schema by itself."""
     from gateway.app import serve as run
+    from gateway.settings import SettingsInvalid
 
-    run(_settings(config))
+    try:
+        run(settings_of(config))
+    except SettingsInvalid as error:
+        raise InputUnusable(str(error)) from error
+
+
+@config_app.command("check")
+def check_config(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
+    """Look at all that the settings point to, as the gateway does before it starts; exit code 2 for any problem."""
+    from gateway.preflight import problems, warnings
+
+    speaker, settings, now = speaker_of(ctx), settings_of(config), SystemClock().now()
+    for sentence in warnings(settings, at=now):
+        speaker.complain("warning", detail=sentence)
+    found = list(problems(settings, at=now))
+    if found:
+        raise InputUnusable("\n".join(found))
+    speaker.tell("config-ok", path=config)
+
+
+@config_app.command("show")
+def show_config(config: SettingsOption = SETTINGS) -> None:
+    """Print every setting: its value here, its default, its bound, and what it is. Keys are paths, never contents."""
+    from gateway.settings import bound_of
+
+    settings = settings_of(config)
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        shown = _without_password(value) if name == "database_url" else value
+        default = "" if field.is_required() else f", default {field.get_default(call_default_factory=True)}"
+        bound = f", {found}" if (found := bound_of(name)) else ""
+        typer.echo(f"{name} = {_plain(shown)}{default}{bound}\n    {field.description}")
 
 
 def fsck(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
     """Fold the log again, open every event and rebuild every record's line; it only reads, beside a running gateway."""
+    if checked(speaker_of(ctx), settings_of(config)):
+        raise typer.Exit(FINDING)
+
+
+def checked(speaker: Speaker, settings: Settings) -> int:
+    """Run fsck over a database, tell of it, and return the number of findings."""
     from gateway.review.fsck import fsck as check
 
-    speaker = speaker_of(ctx)
-    settings = _settings(config)
     verifier = log_policy_of(settings.log_policy).logs[0].verifier
-    counts: dict[str, int] = {}
     found = 0
-    with _storage(settings, read_only=True) as (storage, contracts), ExitStack() as stack:
-        for finding in check(storage, contracts, verifier, progress=_counting(stack, counts)):
+    with storage_of(settings, read_only=True) as (storage, contracts), counting() as (progress, counts):
+        for finding in check(storage, contracts, verifier, progress=progress):
             found += 1
             speaker.tell("fsck-finding", finding=finding)
     if found:
         speaker.tell("fsck-count", count=found)
-        raise typer.Exit(FINDING)
-    speaker.tell("fsck-clean", checked=", ".join(f"{count} {what}" for what, count in counts.items()) or "-")
+    else:
+        speaker.tell("fsck-clean", checked=", ".join(f"{count} {what}" for what, count in counts.items()) or "-")
+    return found
 
 
 @db.command("upgrade")
@@ -66,7 +103,7 @@ def upgrade(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
     """Bring the database to this program's schema; a second run changes nothing."""
     from gateway.storage import migrate
 
-    url = _settings(config).database_url
+    url = settings_of(config).database_url
     migrate.upgrade(url)
     speaker_of(ctx).tell("db-upgraded", url=_without_password(url))
 
@@ -76,7 +113,7 @@ def check(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
     """Say whether the database is at this program's schema."""
     from gateway.storage import migrate
 
-    url = _settings(config).database_url
+    url = settings_of(config).database_url
     migrate.check(url)
     speaker_of(ctx).tell("db-upgraded", url=_without_password(url))
 
@@ -90,22 +127,12 @@ def inventory(config: SettingsOption = SETTINGS) -> None:
     table = Table(show_lines=False)
     for name in ("where", "count", "oldest", "what and how long"):
         table.add_column(name, overflow="fold", justify="right" if name == "count" else "left")
-    with _storage(_settings(config), read_only=True) as (storage, contracts):
+    with storage_of(settings_of(config), read_only=True) as (storage, contracts):
         for kept in take(storage, contracts.shapes):
             table.add_row(kept.table, f"{kept.count}", kept.oldest or "-", kept.why)
     for place, why in ELSEWHERE.items():
         table.add_row(place, "-", "-", why)
     Console(soft_wrap=True).print(table)
-
-
-@privacy.command("delete-expired")
-def delete_expired(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
-    """Delete records whose last day has passed, as the running gateway does each day; their proofs stay."""
-    from gateway.intake.retention import delete_expired as delete
-
-    with _storage(_settings(config)) as (storage, contracts):
-        count = delete(storage, contracts.shapes, clock=SystemClock())
-    speaker_of(ctx).tell("expired-deleted", count=count)
 
 
 @sandbox.command("init")
@@ -126,7 +153,8 @@ def init(
     speaker.tell("sandbox-serve", path=files.settings)
 
 
-def _settings(path: Path) -> Settings:
+def settings_of(path: Path) -> Settings:
+    """Read the settings, or raise InputUnusable with a sentence for each that does not hold."""
     from gateway.settings import SettingsInvalid, load_settings
 
     try:
@@ -136,7 +164,7 @@ def _settings(path: Path) -> Settings:
 
 
 @contextmanager
-def _storage(settings: Settings, *, read_only: bool = False) -> Iterator[tuple[Storage, ContractSet]]:
+def storage_of(settings: Settings, *, read_only: bool = False) -> Iterator[tuple[Storage, ContractSet]]:
     """Open the database for the time of one command; to write, no gateway may run on the same SQLite file."""
     from gateway.contracting.load import load_contracts, packaged_root
     from gateway.storage import migrate
@@ -157,16 +185,22 @@ def _without_password(url: str) -> str:
     return f"{head.partition('://')[0]}://…@{host}" if at else url
 
 
-def _counting(stack: ExitStack, counts: dict[str, int]) -> Counting:
-    """Return what keeps the counts of a check and, on a terminal, shows them."""
+def _plain(value: object) -> object:
+    return {key: str(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+@contextmanager
+def counting() -> Iterator[tuple[Counting, dict[str, int]]]:
+    """Yield what keeps the counts of a long command and, on a terminal, shows them."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed}"))
-    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), disable=not on_terminal()))
+    counts: dict[str, int] = {}
     tasks = {}
+    with Progress(*columns, console=Console(stderr=True), disable=not on_terminal()) as bar:
 
-    def show(what: str, number: int, /) -> None:
-        counts[what] = number
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=None)
-        bar.update(tasks[what], completed=number)
+        def show(what: str, number: int, /) -> None:
+            counts[what] = number
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=None)
+            bar.update(tasks[what], completed=number)
 
-    return show
+        yield show, counts

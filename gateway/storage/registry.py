@@ -151,6 +151,13 @@ def find_pin(tx: Tx, sha256: bytes) -> Pin | None:
     return None if row is None else Pin(**row)
 
 
+def pins_of(tx: Tx, partner_id: str) -> list[Pin]:
+    """Return every certificate that was ever pinned for a partner, the one that lasts longest first."""
+    c = certificate_pin.c
+    statement = select(certificate_pin).where(c.partner_id == partner_id).order_by(c.not_after.desc(), c.sha256)
+    return [Pin(**row) for row in tx.connection.execute(statement).mappings()]
+
+
 def set_pin_status(tx: Tx, sha256: bytes, status: str) -> None:
     """Change a pin's status.
 
