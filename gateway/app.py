@@ -16,10 +16,11 @@ import structlog
 from gateway.aggregates.dataflow import flow_dataflow
 from gateway.aggregates.desk import AggregatesDesk
 from gateway.api.application import create_application
+from gateway.api.connection import Bounds
 from gateway.api.desk import Desk
-from gateway.api.limits import RateLimit
+from gateway.api.limits import Admission, Turns
 from gateway.api.refusals import record_bursts, record_handshake
-from gateway.api.server import Bounds, GatewayServer, open_port, open_socket
+from gateway.api.server import GatewayServer, open_port, open_socket
 from gateway.api.tls import TlsFiles, TlsKeeper
 from gateway.auditlog.keeper import LogKeeper
 from gateway.clock import SystemClock
@@ -43,6 +44,7 @@ from gateway.wire.policy_file import parse_policy
 
 BURSTS_SECONDS = 10
 FOLD_SECONDS = 60
+DAY_SECONDS = 86_400
 RETRY_JOB_SECONDS = 300
 FLOW = "flow"
 
@@ -116,7 +118,8 @@ def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Des
         body_bytes_max=settings.body_bytes_max,
         body_seconds=settings.body_seconds_max,
         receipt_wait_seconds=settings.receipt_wait_seconds,
-        rate=RateLimit(per_second=settings.requests_per_second, burst=settings.requests_burst),
+        rate=Admission(per_second=settings.requests_per_second, burst=settings.requests_burst),
+        turns=Turns(max(1, settings.worker_threads // 4)),
         submitting=anyio.CapacityLimiter(settings.worker_threads),
         reading=anyio.CapacityLimiter(settings.worker_threads),
     )
@@ -144,12 +147,23 @@ def serve(settings: Settings) -> None:
             create_application(gateway.desk, lifespan=partial(_lifespan, gateway)),
             port,
             tls=_tls(settings),
-            bounds=Bounds(connections_max=settings.connections_max, body_seconds=settings.body_seconds_max),
+            bounds=_bounds(settings),
             on_refused=partial(_record_handshake, gateway),
+            watched=(gateway.desk.intake.anchors,),
         )
         server.run()
     finally:
         gateway.close()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    share = max(1, settings.connections_max // 4)
+    return Bounds(
+        connections_max=settings.connections_max,
+        handshakes_per_network_max=share,
+        connections_per_certificate_max=share,
+        body_seconds=settings.body_seconds_max,
+    )
 
 
 def _tls(settings: Settings) -> TlsKeeper | None:
@@ -162,6 +176,7 @@ def _tls(settings: Settings) -> TlsKeeper | None:
         key=settings.tls_key,
         anchors=tuple(settings.anchors.values()),
         revocation_lists=tuple(settings.revocation_lists.values()),
+        tls12=settings.tls12,
     )
     return TlsKeeper(files)
 
@@ -169,7 +184,9 @@ def _tls(settings: Settings) -> TlsKeeper | None:
 @contextlib.asynccontextmanager
 async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
     gateway.keeper.start()
-    jobs = [asyncio.create_task(job(gateway)) for job in (_record_bursts, _fold_rollups, _retention)]
+    jobs = [
+        asyncio.create_task(job(gateway)) for job in (_record_bursts, _fold_rollups, _retention, _warn_of_stale_lists)
+    ]
     try:
         yield
     finally:
@@ -208,6 +225,13 @@ async def _fold_rollups(gateway: Gateway) -> None:
                 pass
         except Refusal as away:
             log.warning("totals not folded", cause=away.reason)
+
+
+async def _warn_of_stale_lists(gateway: Gateway) -> None:
+    intake = gateway.desk.intake
+    while True:
+        intake.anchors.warn_of_stale_lists(at=intake.clock.now())
+        await asyncio.sleep(DAY_SECONDS)
 
 
 async def _retention(gateway: Gateway) -> None:

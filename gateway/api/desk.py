@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from gateway.aggregates.desk import AggregatesDesk
-from gateway.api.limits import Bursts, RateLimit
+from gateway.api.limits import Admission, Bursts, Turns
 from gateway.api.peer import PeerMode
 from gateway.auditlog.keeper import LogKeeper
 from gateway.intake.desk import IntakeDesk
@@ -37,7 +37,8 @@ class Desk:
     body_bytes_max: int
     body_seconds: float
     receipt_wait_seconds: float
-    rate: RateLimit
+    rate: Admission
+    turns: Turns
     # Threads that submissions may hold; reads have as many of their own, so that a slow upload hides no health page.
     submitting: anyio.CapacityLimiter
     reading: anyio.CapacityLimiter

@@ -26,13 +26,13 @@ from gateway.api.language import language_of
 from gateway.api.peer import without_claims
 from gateway.api.problems import problem_of
 from gateway.api.refusals import record_refusal
-from gateway.api.requests import check_head, target_uri
-from gateway.api.visit import Visit, peer_of, visit_of
+from gateway.api.requests import check_request, target_uri
+from gateway.api.visit import Visit, peer_of, place_of, visit_of
 from gateway.errors import NotFound, Refusal, RequestMalformed
 from gateway.identifiers import new_id
 from gateway.wire.problem import PROBLEM_JSON
 
-UNLIMITED_PATHS = frozenset({"/healthz", "/readyz"})
+WATCHED_PATHS = frozenset({"/healthz", "/readyz"})
 FAULT_TITLES = {
     "en": "Our trouble; nothing is wrong with the request",
     "es": "Problema nuestro; la solicitud es correcta",
@@ -78,13 +78,13 @@ class Edge:
                 return
             await self._inner(scope, receive, answer)
         except Exception:  # The one edge: whatever is wrong with us, the caller learns an incident id and no more.
-            log.exception("fault", path=_route(scope))
+            log.exception("fault", path=place_of(scope))
             if not outgoing.started:
                 await fault(visit)(scope, receive, answer)
         finally:
             # Whatever event this request left goes into the log at once.
             self._desk.keeper.wake()
-            log.info("request served", method=scope["method"], path=_route(scope), status=outgoing.status)
+            log.info("request served", method=scope["method"], path=place_of(scope), status=outgoing.status)
 
     def _admit(self, visit: Visit, scope: Scope) -> None:
         """Let a request in.
@@ -93,17 +93,15 @@ class Edge:
             RequestMalformed: when its head cannot be read in one way only.
             RateLimited: when its caller asks too often.
         """
-        if unreadable := scope["state"].get("unreadable"):
-            raise RequestMalformed(what=unreadable)
-        visit.peer = peer_of(scope, self._desk)
-        check_head(scope["headers"])
-        if visit.path not in UNLIMITED_PATHS:
+        try:
+            visit.peer = peer_of(scope, self._desk)
+            check_request(scope)
+        except RequestMalformed:
+            # What is refused here leaves an event, so that it is counted first, wherever it was going.
             self._desk.rate.take(visit.source, at=visit.at)
-
-
-def _route(scope: Scope) -> str:
-    # A path is whatever a caller writes; only the pattern that it matched is fit for the operational log.
-    return str(getattr(scope.get("route"), "path", "unknown"))
+            raise
+        if scope["method"] != "GET" or visit.path not in WATCHED_PATHS:
+            self._desk.rate.take(visit.source, at=visit.at)
 
 
 class _Outgoing:
@@ -130,6 +128,7 @@ async def refused(desk: Desk, visit: Visit, refusal: Refusal) -> Response:
         refusal.audit_event = await anyio.to_thread.run_sync(record_refusal, desk, visit, refusal)
     except Refusal as away:  # no answer without evidence: the event could not be written
         refusal = away
+    visit.reason = refusal.reason.value
     problem = problem_of(refusal, public_origin=desk.public_origin, language=visit.language)
     headers = {"content-language": visit.language, "cache-control": "no-store"}
     if problem.audit_event:

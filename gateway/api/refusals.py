@@ -6,51 +6,67 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway.api.desk import Desk
-from gateway.api.limits import Burst
+from gateway.api.limits import NOBODY, Burst, Key, network_of
 from gateway.api.visit import Visit
 from gateway.auditlog.event_kinds import HandshakeRefused, RequestRefused, RequestsLimited
 from gateway.auditlog.events import NO_PARTNER, AuditEvent, record_event
 from gateway.clock import format_instant
-from gateway.errors import RateLimited, Reason, Refusal, StorageUnavailable
+from gateway.errors import CertificateRefused, RateLimited, Reason, Refusal, StorageUnavailable, UnknownPartner
 from gateway.identifiers import new_id
+
+REQUEST = "request"
+HANDSHAKE = "handshake"
 
 
 def record_refusal(desk: Desk, visit: Visit, refusal: Refusal) -> str | None:
     """Commit the audit event of a refusal before it is answered, and return its id.
 
-    A refusal for the rate is recorded when a burst begins and once more, with its count, when the burst is over.
+    A refusal for the rate is recorded when a burst begins and once more, with its count, when the burst is over; so
+    are the refusals of strangers, once they have left more events than strangers may.
     When the database is away there is nowhere to write to, and nothing happened.
     """
+    if isinstance(refusal, UnknownPartner | CertificateRefused):
+        desk.rate.forget(visit.source)
     if refusal.audit_event or isinstance(refusal, StorageUnavailable):
         return refusal.audit_event
+    stranger = visit.caller is None and desk.rate.name_of(visit.source) is None
     if isinstance(refusal, RateLimited):
-        burst = desk.bursts.count(("request", visit.source), at=visit.at)
-        return _record(desk, _limited(visit.source, burst), visit=visit) if burst else None
-    event = RequestRefused(path=visit.path, source=visit.source, reason=refusal.reason.value)
+        return _count(desk, visit, refusal, stranger=stranger)
+    try:
+        if stranger:
+            desk.bursts.spend(at=visit.at)
+    except RateLimited:
+        return _count(desk, visit, refusal, stranger=True)
+    event = RequestRefused(path=visit.place, source=visit.source, reason=refusal.reason.value)
     return _record(desk, event, visit=visit)
 
 
 def record_handshake(desk: Desk, reason: Reason, address: str, *, at: datetime) -> None:
-    """Commit the audit event of a refused handshake; many of one kind from one host are one event more."""
-    host = address.rpartition(":")[0] or address
-    if desk.bursts.count((reason.value, host), at=at):
-        _record(desk, HandshakeRefused(source=NO_PARTNER, reason=reason.value, address=host))
+    """Commit the audit event of a refused handshake; many of one kind from one network are one event more."""
+    key = Key(HANDSHAKE, reason.value, network_of(address))
+    if burst := desk.bursts.count(key, at=at, stranger=True):
+        _record(desk, _burst_event(key, burst))
 
 
 def record_bursts(desk: Desk, *, at: datetime) -> None:
     """Commit one event for each burst of refusals that is over."""
     for key, burst in desk.bursts.over(at=at):
-        kind, caller = key
-        if kind == "request":
-            _record(desk, _limited(caller, burst))
-        else:
-            _record(desk, HandshakeRefused(source=NO_PARTNER, reason=kind, count=burst.count, address=caller))
+        _record(desk, _burst_event(key, burst))
 
 
-def _limited(source: str, burst: Burst) -> RequestsLimited:
+def _count(desk: Desk, visit: Visit, refusal: Refusal, *, stranger: bool) -> str | None:
+    key = Key(REQUEST, refusal.reason.value, visit.source)
+    burst = desk.bursts.count(key, at=visit.at, stranger=stranger)
+    return _record(desk, _burst_event(key, burst), visit=visit) if burst else None
+
+
+def _burst_event(key: Key, burst: Burst) -> AuditEvent:
+    if key.kind == HANDSHAKE:
+        address = None if key.caller == NOBODY else key.caller
+        return HandshakeRefused(source=NO_PARTNER, reason=key.reason, count=burst.count, address=address)
     return RequestsLimited(
-        source=source,
-        reason=Reason.RATE_LIMITED.value,
+        source=key.caller,
+        reason=key.reason,
         count=burst.count,
         since=format_instant(burst.since),
         until=format_instant(burst.until),

@@ -14,17 +14,14 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
-from cryptography import x509
-
 from gateway.errors import Reason
+from gateway.identity.watched import Watched
 
 LINGER_SECONDS = 1.0
-STALE_WARNING_DAYS = 3
 
 _VERIFY_CODES = {
     9: Reason.CERTIFICATE_NOT_YET_VALID,
@@ -34,10 +31,8 @@ _VERIFY_CODES = {
 # TLS 1.2 is for named older platforms only: forward secrecy and authenticated encryption, nothing else.
 _TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-log = structlog.get_logger()
 
-
-class TlsFilesInvalid(Exception):
+class TlsFilesInvalid(ValueError):
     """A certificate, key, anchor or revocation list cannot be used; the text names the file and the trouble."""
 
 
@@ -51,11 +46,8 @@ class TlsFiles:
     revocation_lists: tuple[Path, ...]
     tls12: bool = False
 
-    def stamp(self) -> tuple[tuple[int, int], ...]:
-        """Return what changes when any of the files changes."""
-        return tuple((stat.st_mtime_ns, stat.st_ino) for stat in (path.stat() for path in self._all()))
-
-    def _all(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
+        """Return every file."""
         return (self.certificate, self.key, *self.anchors, *self.revocation_lists)
 
 
@@ -69,7 +61,8 @@ def build_context(files: TlsFiles) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2 if files.tls12 else ssl.TLSVersion.TLSv1_3
     context.set_ciphers(_TLS12_CIPHERS)
     context.verify_mode = ssl.CERT_REQUIRED
-    # A ticket would let a revoked client back in without showing its certificate again.
+    # A ticket would let a revoked client back in without showing its certificate again. The session ids of TLS 1.2
+    # cannot be turned off here; they end with this context, which every new revocation list replaces.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
@@ -95,32 +88,11 @@ def reason_of(error: ssl.SSLError) -> Reason | None:
     return None
 
 
-class TlsKeeper:
-    """The context in force; it is replaced when its files change, and a broken file keeps the old one."""
+class TlsKeeper(Watched[ssl.SSLContext]):
+    """The context in force for new handshakes; open connections keep the one that they began with."""
 
     def __init__(self, files: TlsFiles) -> None:
-        self._files = files
-        self._stamp = files.stamp()
-        self.context = build_context(files)
-
-    def refresh(self) -> None:
-        """Load the files again if one of them changed since the last look."""
-        try:
-            stamp = self._files.stamp()
-            if stamp != self._stamp:
-                self._stamp = stamp
-                self.context = build_context(self._files)
-                log.info("tls files reloaded")
-        except (OSError, TlsFilesInvalid) as error:
-            log.warning("tls files not reloaded", trouble=str(error))
-
-    def warn_of_stale_lists(self, *, at: datetime) -> None:
-        """Warn while a revocation list still holds: once it is past, its whole country is locked out."""
-        for path in self._files.revocation_lists:
-            with contextlib.suppress(OSError, ValueError):
-                due = x509.load_pem_x509_crl(path.read_bytes()).next_update_utc
-                if due is not None and (due - at).days < STALE_WARNING_DAYS:
-                    log.warning("revocation list is due", cause=path.name, until=due.isoformat())
+        super().__init__("tls", files.paths(), partial(build_context, files))
 
 
 class Handshake(ssl.SSLObject):

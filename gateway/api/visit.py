@@ -12,21 +12,28 @@ from gateway.api.desk import Desk
 from gateway.api.peer import peer_certificate
 from gateway.auditlog.events import NO_PARTNER
 from gateway.errors import CertificateRequired, UnknownPartner
+from gateway.identifiers import is_id
 from gateway.identity.identify import identify_officer, identify_partner
 from gateway.trip import Officer, Partner, PeerCertificate
 
 
 @dataclass(slots=True)
 class Visit:
-    """A request on its way: `caller` is set once the caller is known, `event_id` once there is an event."""
+    """A request on its way: `caller` is set once the caller is known, `event_id` once there is an event.
+
+    `place` is what an event says about where it went. The path itself is whatever a caller writes. `reason` is why it
+    was refused.
+    """
 
     request_id: str
     at: datetime
     language: str
     path: str
     peer: PeerCertificate | None
+    place: str = "unknown"
     caller: Partner | Officer | None = None
     event_id: str | None = None
+    reason: str = ""
 
     @property
     def source(self) -> str:
@@ -38,7 +45,17 @@ def visit_of(scope: Mapping[str, Any]) -> Visit:
     """Return the visit that the edge put into a request's state."""
     visit = scope["state"]["visit"]
     assert isinstance(visit, Visit)
+    visit.place = place_of(scope)
     return visit
+
+
+def place_of(scope: Mapping[str, Any]) -> str:
+    """Return the pattern of the route that a request matched, its ids filled in and no other word of a caller."""
+    place = str(getattr(scope.get("route"), "path", "unknown"))
+    for name, value in scope.get("path_params", {}).items():
+        if is_id(str(value)):
+            place = place.replace(f"{{{name}}}", value)
+    return place
 
 
 def peer_of(scope: Mapping[str, Any], desk: Desk) -> PeerCertificate | None:
@@ -56,6 +73,7 @@ def partner_of(visit: Visit, desk: Desk) -> Partner:
         Refusal: when the certificate does not hold or is pinned for no active partner.
     """
     visit.caller = partner = identify_partner(_peer(visit), desk.intake.directory, desk.intake.anchors, at=visit.at)
+    desk.rate.know(visit.source, partner.id)
     return partner
 
 
@@ -66,6 +84,7 @@ def officer_of(visit: Visit, desk: Desk) -> Officer:
         Refusal: when the certificate does not hold or is pinned for no active officer.
     """
     visit.caller = officer = identify_officer(_peer(visit), desk.intake.directory, desk.intake.anchors, at=visit.at)
+    desk.rate.know(visit.source, officer.id)
     return officer
 
 

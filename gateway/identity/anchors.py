@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
+from gateway.identity.watched import Watched
+
 ANCHORS_PER_COUNTRY_MAX = 16
+STALE_WARNING = timedelta(days=3)
+
+log = structlog.get_logger()
 
 
 class AnchorsInvalid(ValueError):
@@ -44,18 +50,47 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class CountryAnchors:
+class Trust:
     """The anchors of all countries, by alpha-3 code, and the chains that they have proven so far.
 
-    Anchors loaded anew start with no proven chains.
+    Anchors loaded anew start with no proven chains: what was revoked meanwhile is refused on its next request.
     """
 
     by_country: Mapping[str, CountryAnchor]
     chains: OrderedDict[bytes, Chain] = field(default_factory=OrderedDict, repr=False, compare=False)
 
+
+class CountryAnchors:
+    """The anchors in force, which follow their files; one country's broken file holds up no other country."""
+
+    def __init__(self, countries: Mapping[str, Watched[CountryAnchor]]) -> None:
+        self._countries = countries
+        self.current = self._joined()
+
+    def refresh(self, *, asked: bool = False) -> None:
+        """Read again what has changed, or everything if somebody asked for it."""
+        for country in self._countries.values():
+            country.refresh(asked=asked)
+        joined = self._joined()
+        if any(joined.by_country[name] is not anchor for name, anchor in self.current.by_country.items()):
+            self.current = joined
+
+    @property
+    def by_country(self) -> Mapping[str, CountryAnchor]:
+        """Return each country's anchors as they are now."""
+        return self.current.by_country
+
+    def _joined(self) -> Trust:
+        return Trust({name: watched.current for name, watched in self._countries.items()})
+
     def stale(self, *, at: datetime) -> tuple[str, ...]:
         """Return the countries whose revocation list is past its time, for the alarm before it locks anyone out."""
         return tuple(sorted(c for c, a in self.by_country.items() if a.crl_until is not None and a.crl_until <= at))
+
+    def warn_of_stale_lists(self, *, at: datetime) -> None:
+        """Warn while a revocation list still holds: once it is past, its whole country is locked out."""
+        for country in self.stale(at=at + STALE_WARNING):
+            log.warning("revocation list is due", country=country)
 
 
 def load_anchors(anchors: Mapping[str, Path], revocation_lists: Mapping[str, Path]) -> CountryAnchors:
@@ -67,8 +102,13 @@ def load_anchors(anchors: Mapping[str, Path], revocation_lists: Mapping[str, Pat
         AnchorsInvalid: when a file is missing or broken, or a list was not signed by the anchor it speaks for.
     """
     return CountryAnchors(
-        {country: _load_country(country, path, revocation_lists.get(country)) for country, path in anchors.items()}
+        {name: _watch_country(name, path, revocation_lists.get(name)) for name, path in anchors.items()}
     )
+
+
+def _watch_country(country: str, anchors: Path, revocation_list: Path | None) -> Watched[CountryAnchor]:
+    files = (anchors,) if revocation_list is None else (anchors, revocation_list)
+    return Watched(f"anchors of {country}", files, lambda: _load_country(country, anchors, revocation_list))
 
 
 def _load_country(country: str, anchors: Path, revocation_list: Path | None) -> CountryAnchor:
@@ -77,7 +117,7 @@ def _load_country(country: str, anchors: Path, revocation_list: Path | None) -> 
         if revocation_list is None:
             return CountryAnchor(country, certificates, frozenset(), None)
         lists = _revocation_lists(revocation_list.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         raise AnchorsInvalid(f"anchors of {country}: {error}") from error
     if len(certificates) > ANCHORS_PER_COUNTRY_MAX:
         raise AnchorsInvalid(f"anchors of {country}: more than {ANCHORS_PER_COUNTRY_MAX}")

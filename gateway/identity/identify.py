@@ -19,7 +19,7 @@ from gateway.errors import (
     PartnerSuspended,
     UnknownPartner,
 )
-from gateway.identity.anchors import Chain, CountryAnchor, CountryAnchors
+from gateway.identity.anchors import Chain, CountryAnchor, CountryAnchors, Trust
 from gateway.trip import Officer, Partner, PeerCertificate, SigningKey
 
 ACTIVE = "active"
@@ -98,11 +98,12 @@ def _admitted(
 
 def _hold(peer: PeerCertificate, anchors: CountryAnchors, *, at: datetime) -> str:
     """Return the country whose anchor stands behind a certificate that holds now."""
-    chain = anchors.chains.get(peer.sha256)
+    trust = anchors.current  # One look: a chain is kept beside the anchors that proved it, and no others.
+    chain = trust.chains.get(peer.sha256)
     if chain is None:
-        chain = anchors.chains[peer.sha256] = _build_chain(peer.der, anchors, at=at)
-        if len(anchors.chains) > PROVEN_CHAINS_MAX:
-            anchors.chains.popitem(last=False)
+        chain = trust.chains[peer.sha256] = _build_chain(peer.der, trust, at=at)
+        if len(trust.chains) > PROVEN_CHAINS_MAX:
+            trust.chains.popitem(last=False)
     _within(chain.not_before, chain.not_after, at=at)
     if (chain.issuer, chain.serial) in chain.anchor.revoked:
         raise CertificateRevoked
@@ -116,11 +117,11 @@ def _within(not_before: datetime, not_after: datetime, *, at: datetime) -> None:
         raise CertificateNotYetValid
 
 
-def _build_chain(der: bytes, anchors: CountryAnchors, *, at: datetime) -> Chain:
+def _build_chain(der: bytes, trust: Trust, *, at: datetime) -> Chain:
     try:
         leaf = x509.load_der_x509_certificate(der)
-        anchor = _issuing_anchor(leaf, anchors)
-    except ValueError as error:
+        anchor = _issuing_anchor(leaf, trust)
+    except (ValueError, x509.InvalidVersion) as error:
         raise CertificateUntrusted from error
     _within(leaf.not_valid_before_utc, leaf.not_valid_after_utc, at=at)
     verifier = verification.PolicyBuilder().store(verification.Store(list(anchor.certificates))).time(at)
@@ -137,9 +138,9 @@ def _build_chain(der: bytes, anchors: CountryAnchors, *, at: datetime) -> Chain:
     )
 
 
-def _issuing_anchor(leaf: x509.Certificate, anchors: CountryAnchors) -> CountryAnchor:
+def _issuing_anchor(leaf: x509.Certificate, trust: Trust) -> CountryAnchor:
     """Return the country of the anchor whose name the issuer has; the verifier then proves the signature."""
-    for anchor in anchors.by_country.values():
+    for anchor in trust.by_country.values():
         if any(certificate.subject == leaf.issuer for certificate in anchor.certificates):
             return anchor
     raise ValueError("no anchor has the name of the issuer")

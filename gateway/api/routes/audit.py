@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.api.desk import Desk
 from gateway.api.visit import Visit, officer_of, visit_of
+from gateway.errors import NotFound
+from gateway.identifiers import is_id
 from gateway.review.search import ReviewDesk, ReviewRequest, read_query, search_events, show_event
 
 _NO_STORE = {"cache-control": "no-store"}
@@ -41,8 +43,11 @@ def _search(desk: Desk, review: ReviewDesk, visit: Visit, parameters: dict[str, 
 
 
 def _show(desk: Desk, review: ReviewDesk, visit: Visit, event_id: str) -> dict[str, Any]:
-    return show_event(review, _request(desk, visit), event_id)
+    request = _request(desk, visit)
+    if not is_id(event_id):
+        raise NotFound
+    return show_event(review, request, event_id)
 
 
 def _request(desk: Desk, visit: Visit) -> ReviewRequest:
-    return ReviewRequest(officer_of(visit, desk), visit.path, visit.source, visit.request_id)
+    return ReviewRequest(officer_of(visit, desk), visit.place, visit.source, visit.request_id)

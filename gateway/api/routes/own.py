@@ -27,7 +27,7 @@ def own_routes(desk: Desk) -> APIRouter:
     ) -> Response:
         visit = visit_of(request.scope)
         dimensions = tuple(name for name in by.split(",") if name)
-        asked = TotalsRequest(visit.request_id, visit.source, visit.path, product, first, last, dimensions)
+        asked = TotalsRequest(visit.request_id, visit.source, visit.place, product, first, last, dimensions)
         found = await desk.read(_totals, desk, visit, asked)
         rows = [{**one.dimensions, "records": one.records, **one.sums} for one in found.totals]
         document = {"product": product, "from": first, "to": last, "by": list(dimensions), "totals": rows}

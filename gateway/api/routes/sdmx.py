@@ -31,8 +31,8 @@ def sdmx_routes(desk: Desk) -> APIRouter:
         asked = DataRequest(
             request_id=visit.request_id,
             source=visit.source,
-            # Without the key, which may name several owners, whose officers each see the path.
-            path=_DATA.format(agency=agency, dataflow=dataflow, version=version),
+            # The pattern: a key may name several owners, whose officers each see the path.
+            path=visit.place,
             agency=agency,
             dataflow=dataflow,
             version=version,

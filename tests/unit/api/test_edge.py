@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.api.desk import Desk
 from gateway.api.edge import Edge, handlers
-from gateway.api.limits import RateLimit
+from gateway.api.limits import Admission
 from gateway.clock import SystemClock
 from gateway.wire.http_signature import verify_answer
 from gateway.wire.keys import FileSigner, public_of_der
@@ -29,7 +29,7 @@ def desk() -> Desk:
     """Return the parts of a desk that the outermost layer itself touches."""
     parts = SimpleNamespace(
         intake=SimpleNamespace(clock=SystemClock()), peer_mode="direct", public_origin=ORIGIN,
-        answer_signer=SIGNER, rate=RateLimit(per_second=1000, burst=1000),
+        answer_signer=SIGNER, rate=Admission(per_second=1000, burst=1000),
         keeper=SimpleNamespace(wake=lambda: None),
     )  # fmt: skip
     return cast("Desk", parts)

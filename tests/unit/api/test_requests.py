@@ -14,7 +14,7 @@ import pytest
 
 from gateway.api.desk import Desk
 from gateway.api.language import language_of
-from gateway.api.requests import check_head, signed_request, target_uri
+from gateway.api.requests import check_head, check_request, signed_request, target_uri
 from gateway.api.visit import Visit
 from gateway.errors import BodyIncomplete, BodyTooLarge, RequestMalformed
 from gateway.trip import SignedRequest
@@ -135,3 +135,43 @@ def test_an_ordinary_head_passes() -> None:
 def test_the_language_is_the_one_that_the_reader_prefers(wanted: bytes, language: str) -> None:
     """Spanish is not an afterthought."""
     assert language_of([(b"accept-language", wanted)]) == language
+
+
+GOOD: dict[str, Any] = {
+    "http_version": "1.1", "raw_path": b"/v1/submissions", "query_string": b"after=%C3%A9", "state": {},
+    "headers": [(b"host", b"localhost")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": {"unreadable": "noise"}},
+        {"http_version": "1.0"},
+        {"http_version": "0.9"},
+        {"headers": []},
+        {"headers": [(b"host", b"localhost"), (b"host", b"localhost")]},
+        {"raw_path": b"/v1/audit/events/%00"},
+        {"query_string": b"after=%00"},
+        {"query_string": b"after=%0a"},
+        {"query_string": b"after=%7F"},
+    ],
+)
+def test_what_is_no_request_of_ours_is_malformed(changes: dict[str, Any]) -> None:
+    """Other versions, no host or two, and bytes that a database, a log or a terminal may take for an order."""
+    check_request(GOOD)
+
+    with pytest.raises(RequestMalformed):
+        check_request({**GOOD, **changes})
+
+
+def test_a_body_that_never_lets_us_wait_ends_in_time_too() -> None:
+    """The bound is on the whole time, decoding included, not on the time spent waiting for the peer."""
+
+    async def always(_count: list[int] = []) -> dict[str, Any]:  # noqa: B006 -- counts over all calls
+        _count.append(1)
+        assert len(_count) < 1_000_000
+        return piece(b"x", more=True)
+
+    with pytest.raises(BodyIncomplete):
+        read(request(always, seconds=0.05))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from structlog.testing import capture_logs
 
 from gateway.errors import (
     CertificateExpired,
@@ -65,11 +66,11 @@ class World:
 
     def anchors(self, *revoked: Issued) -> CountryAnchors:
         ca = {c: write_certificate(self.folder / f"{c}.pem", a.certificate) for c, a in self._all().items()}
-        lists = {
-            c: write_public(self.folder / f"{c}.crl", revocation_list(a, [item.certificate for item in revoked], YEAR))
-            for c, a in self._all().items()
-        }
-        return load_anchors(ca, lists)
+        return load_anchors(ca, {c: self.revoke(c, *revoked) for c in self._all()})
+
+    def revoke(self, country: str, *revoked: Issued) -> Path:
+        crl = revocation_list(self._all()[country], [item.certificate for item in revoked], YEAR)
+        return write_public(self.folder / f"{country}.crl", crl)
 
     def _all(self) -> dict[str, Issued]:
         return {"MEX": self.mex, "USA": self.usa}
@@ -222,3 +223,77 @@ def test_a_list_past_its_time_is_named_before_it_locks_anyone_out(world: World) 
 
     assert anchors.stale(at=YEAR.not_after - timedelta(seconds=1)) == ()
     assert anchors.stale(at=YEAR.not_after) == ("MEX", "USA")
+
+
+def test_a_new_revocation_list_is_heard_on_the_next_request(world: World) -> None:
+    """A chain that was proven before the list changed must not outlive it."""
+    cert = issue_client(world.mex, PARTNER.id, "MEX", YEAR)
+    anchors, directory = world.anchors(), directory_of(cert)
+    identify_partner(peer_of(cert), directory, anchors, at=NOW)
+
+    world.revoke("MEX", cert)
+    anchors.refresh()
+
+    with pytest.raises(CertificateRevoked):
+        identify_partner(peer_of(cert), directory, anchors, at=NOW)
+
+
+def test_a_new_anchor_is_trusted_and_one_that_went_no_more(world: World) -> None:
+    """A country that changes its authority needs no restart of ours."""
+    old = issue_client(world.mex, PARTNER.id, "MEX", YEAR)
+    anchors = world.anchors()
+    successor = create_authority("MEX CA", "MEX", YEAR)
+    new = issue_client(successor, PARTNER.id, "MEX", YEAR)
+
+    write_certificate(world.folder / "MEX.pem", successor.certificate)
+    write_public(world.folder / "MEX.crl", revocation_list(successor, [], YEAR))
+    anchors.refresh()
+
+    assert identify_partner(peer_of(new), directory_of(new), anchors, at=NOW).id == PARTNER.id
+    with pytest.raises(CertificateUntrusted):
+        identify_partner(peer_of(old), directory_of(old), anchors, at=NOW)
+
+
+@pytest.mark.parametrize("broken", [b"", b"no list", None])
+def test_a_broken_file_keeps_the_old_list_of_its_country_and_no_other_s(world: World, broken: bytes | None) -> None:
+    """One country's accident neither opens its door nor keeps another country from revoking."""
+    mexican, american = issue_client(world.mex, PARTNER.id, "MEX", YEAR), issue_client(world.usa, "USA.X", "USA", YEAR)
+    anchors = world.anchors(mexican)
+
+    if broken is None:
+        (world.folder / "MEX.crl").unlink()
+    else:
+        (world.folder / "MEX.crl").write_bytes(broken)
+    world.revoke("USA", american)
+    with capture_logs() as told:
+        anchors.refresh()
+        anchors.refresh()
+
+    for cert in (mexican, american):
+        with pytest.raises(CertificateRevoked):
+            identify_partner(peer_of(cert), directory_of(cert), anchors, at=NOW)
+    assert [entry["cause"] for entry in told if entry["event"] == "files not reloaded"] == ["anchors of MEX"]
+
+
+def test_who_asks_has_the_files_read_again_though_none_seems_to_have_changed(world: World) -> None:
+    """A signal from the operator is an order, not a hint."""
+    anchors = world.anchors()
+    before = anchors.current
+
+    anchors.refresh()
+    assert anchors.current is before
+    anchors.refresh(asked=True)
+
+    assert anchors.current is not before
+
+
+def test_a_list_that_is_due_is_told_while_it_still_holds(world: World) -> None:
+    """Days before its country is locked out, and not from the first day."""
+    anchors = world.anchors()
+
+    with capture_logs() as told:
+        anchors.warn_of_stale_lists(at=YEAR.not_after - timedelta(days=4))
+        assert told == []
+        anchors.warn_of_stale_lists(at=YEAR.not_after - timedelta(days=2))
+
+    assert [entry["country"] for entry in told] == ["MEX", "USA"]

@@ -6,8 +6,9 @@ from __future__ import annotations
 import gc
 import gzip
 import os
+import struct
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha512
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import errors
+from gateway.signing.decoding import MEMBERS_MAX, SILENT_BYTES_MAX, BodyBroken, Decoder
 from gateway.signing.envelope import BodyLimits, receive_body
 from gateway.signing.head import VerifiedHead
 from gateway.signing.spool import SpooledLines
@@ -233,3 +235,37 @@ def test_a_zstd_window_over_eight_mebibytes_is_refused() -> None:
 
     with pytest.raises(errors.BodyIncomplete):
         receive(body, "zstd")
+
+
+def test_as_many_members_as_allowed_pass_and_one_more_does_not() -> None:
+    """Each member costs a new decoder; a body of nothing but members would keep a thread for minutes."""
+    assert len(list(receive(gzip.compress(b"x\n") * MEMBERS_MAX, "gzip", size=1 << 16).lines)) == MEMBERS_MAX
+
+    with pytest.raises(errors.BodyIncomplete):
+        receive(gzip.compress(b"x\n") * (MEMBERS_MAX + 1), "gzip", size=1 << 16)
+
+
+def skippable(size: int) -> bytes:
+    return struct.pack("<II", 0x184D2A50, size - 8) + bytes(size - 8)
+
+
+def empty_blocks(size: int) -> bytes:
+    return gzip.compress(b"")[:10] + b"\x00\x00\x00\xff\xff" * (size // 5)
+
+
+@pytest.mark.parametrize(("encoding", "silence"), [("zstd", skippable), ("gzip", empty_blocks)])
+def test_bytes_that_hold_nothing_do_not_go_on_for_ever(encoding: str, silence: Callable[[int], bytes]) -> None:
+    """No bound on what is decoded ever sees them; the ratio only gets better."""
+    decoder, sent = Decoder(encoding), silence(SILENT_BYTES_MAX + 1000)
+    assert b"".join(decoder.decode(sent[:SILENT_BYTES_MAX])) == b""
+
+    with pytest.raises(BodyBroken):
+        list(decoder.decode(sent[SILENT_BYTES_MAX:]))
+
+
+def test_a_body_that_does_not_compress_is_never_taken_for_silence() -> None:
+    """The largest block of zstd says nothing until its end."""
+    noise = os.urandom(1 << 20)
+
+    for encoding, encode in (("zstd", zstandard.ZstdCompressor(level=19).compress), ("gzip", gzip.compress)):
+        assert b"".join(Decoder(encoding).decode(encode(noise))) == noise

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gateway import errors
 from gateway.signing.head import VerifiedHead, verify_signature
@@ -24,6 +24,9 @@ SECONDS = int(NOW.timestamp())
 URI = "https://gateway.example/v1/submissions/flow/1.0.0"
 ED = FileSigner.of(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 P256 = FileSigner.of(ec.derive_private_key(7, ec.SECP256R1()))
+P384 = FileSigner.of(ec.derive_private_key(7, ec.SECP384R1()))
+RSA = FileSigner.of(rsa.generate_private_key(65537, 3072))
+SIGNERS = [ED, P256, P384, RSA]
 STRANGER = FileSigner.of(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 NONCE = "0123456789abcdef"
 BODY = b'{"a":1}\n'
@@ -39,7 +42,7 @@ def key_of(signer: FileSigner, **changes: Any) -> SigningKey:
     return replace(key, **changes)
 
 
-PARTNER = Partner("MEX.SEGOB.UPMRIP", "MEX", "active", frozenset({"provider"}), (key_of(ED), key_of(P256)))
+PARTNER = Partner("MEX.SEGOB.UPMRIP", "MEX", "active", frozenset({"provider"}), tuple(map(key_of, SIGNERS)))
 
 
 def request_with(headers: dict[str, str] | list[tuple[str, str]], body: bytes = BODY, uri: str = URI) -> SignedRequest:
@@ -74,7 +77,7 @@ def verify(request: SignedRequest, partner: Partner = PARTNER, **options: Any) -
     return verify_signature(request, partner, at=NOW, **options)
 
 
-@pytest.mark.parametrize("signer", [ED, P256], ids=["ed25519", "p256"])
+@pytest.mark.parametrize("signer", SIGNERS, ids=lambda signer: signer.algorithm)
 def test_a_signed_head_is_verified(signer: FileSigner) -> None:
     records = {**HEADERS, "gateway-records": format_records(1, bytes(32)), "content-encoding": "zstd"}
     head = verify(signed(signer, records))
