@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,6 +33,8 @@ class Metrics:
     """The registry of this process, and the counters that requests move."""
 
     def __init__(self) -> None:
+        # When a counter began is a series more for each, and up{} tells it.
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self.submissions = Counter(
             "gateway_submissions_total",
