@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gateway.api.server import Bounds, GatewayServer, open_port
+from gateway.api.connection import Bounds
+from gateway.api.server import GatewayServer, open_port
 from gateway.api.tls import TlsFiles, TlsKeeper
 from gateway.errors import Reason
 from tests.unit.api.authority import Authority, Credentials

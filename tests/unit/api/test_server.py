@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.api.server import Bounds, ListenerUnsafe, open_socket
+from gateway.api.connection import Bounds
+from gateway.api.server import ListenerUnsafe, open_socket
+from tests.unit.api.authority import Credentials
 from tests.unit.api.doorstep import READ_SECONDS, Doorstep, read_all, serve
 
 BOUNDS = Bounds(
@@ -25,6 +29,9 @@ BOUNDS = Bounds(
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Read the body on /read, never on other paths, and say what was seen."""
     if scope["type"] != "http":
+        return
+    if scope["path"] == "/flood":
+        await flood(scope, send)
         return
     seen: dict[str, Any] = {"path": scope["path"], "unreadable": scope["state"].get("unreadable")}
     if scope["path"] == "/read":
@@ -40,6 +47,19 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     status = 400 if seen["unreadable"] else 200
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
+
+
+FLOOD_BYTES = 64 << 20
+FLOODS_ENDED: queue.Queue[str] = queue.Queue()
+
+
+async def flood(scope: dict[str, Any], send: Any) -> None:
+    """Send more than the buffers between us and a peer can hold, and say when it is gone or given up."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % FLOOD_BYTES)]})
+    for _ in range(FLOOD_BYTES >> 16):
+        await send({"type": "http.response.body", "body": bytes(1 << 16), "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+    FLOODS_ENDED.put(scope["path"])
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +187,72 @@ def test_connections_over_the_bound_are_closed(tmp_path: Path) -> None:
         ]
 
         assert [one.recv(1) for one in silent[4:]] == [b"", b""]
+
+
+def test_one_network_cannot_take_every_connection(tmp_path: Path) -> None:
+    """Handshakes that nobody goes on with hold their place for seconds, and need no certificate."""
+    bounds = Bounds(connections_max=100, handshakes_per_network_max=2)
+    with serve(app, tmp_path, bounds=bounds) as door, contextlib.ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", door.port), timeout=READ_SECONDS))
+            for _ in range(4)
+        ]
+        assert [one.recv(1) for one in silent[2:]] == [b"", b""]
+        for one in silent:
+            one.close()
+
+        assert_reachable(door, door.authority.issue("next"))
+
+
+def test_one_certificate_cannot_take_every_connection(tmp_path: Path) -> None:
+    """Just inside, just outside, another certificate, and again once one has gone."""
+    get = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    bounds = Bounds(connections_per_certificate_max=2)
+    with serve(app, tmp_path, bounds=bounds) as door, contextlib.ExitStack() as stack:
+        greedy, modest = door.authority.issue("greedy"), door.authority.issue("modest")
+        first, second = (stack.enter_context(door.connection(greedy)) for _ in range(2))
+        for tls in (first, second):
+            tls.sendall(get)
+            assert tls.recv(4096).startswith(b"HTTP/1.1 200")
+
+        with door.connection(greedy) as third:
+            assert ended(third) == b""
+        with door.connection(modest) as other:
+            other.sendall(get)
+            assert other.recv(4096).startswith(b"HTTP/1.1 200")
+        first.close()
+        assert_reachable(door, greedy)
+
+
+def assert_reachable(door: Doorstep, credentials: Credentials) -> None:
+    """Try until the server has seen the others leave."""
+    deadline = time.monotonic() + READ_SECONDS
+    answer = b""
+    while not answer.startswith(b"HTTP/1.1 200"):
+        assert time.monotonic() < deadline
+        with contextlib.suppress(OSError):
+            answer = door.exchange(credentials, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(write_seconds=0.3), Bounds(connection_seconds=0.2, body_seconds=0.2)], ids=["stalled", "old"]
+)
+def test_who_does_not_read_its_answer_is_cut_off(tmp_path: Path, bounds: Bounds) -> None:
+    """Else it would keep its connection, and whatever the answer is read from, for ever."""
+    with serve(app, tmp_path, bounds=bounds) as door, door.connection(door.authority.issue("deaf")) as tls:
+        tls.sendall(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        FLOODS_ENDED.get(timeout=READ_SECONDS)
+        assert len(ended_late(tls)) < FLOOD_BYTES
+
+
+def ended_late(tls: ssl.SSLSocket) -> bytes:
+    """Read what had left before the end."""
+    answer = b""
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while piece := tls.recv(1 << 16):
+            answer += piece
+    return answer
 
 
 def test_a_proxy_socket_that_others_can_reach_is_refused(tmp_path: Path) -> None:

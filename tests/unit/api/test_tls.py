@@ -17,6 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from gateway.api.connection import Bounds
 from gateway.errors import Reason
 from tests.programs import program
 from tests.unit.api.authority import DAY, Authority, Credentials
@@ -122,6 +123,124 @@ def test_tls_1_2_is_refused_unless_the_setting_names_it(door: Doorstep, tmp_path
     assert cipher[0].startswith("ECDHE")
     with pytest.raises(queue.Empty):
         door.refused.get_nowait()
+
+
+def reached(
+    door: Doorstep, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[ssl.SSLSession | None, bool | None]:
+    """Return the session under which one request was answered, and whether it was resumed."""
+    with (
+        socket.create_connection(("localhost", door.port), timeout=READ_SECONDS) as raw,
+        context.wrap_socket(raw, server_hostname="localhost", session=session) as tls,
+    ):
+        tls.sendall(GET)
+        while tls.recv(4096):
+            pass
+        return tls.session, tls.session_reused
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doorstep]:
+    with serve(echo, tmp_path_factory.mktemp("tls12"), tls12=True) as running:
+        yield running
+
+
+def client12(door: Doorstep, name: str, cipher: str = "ALL") -> ssl.SSLContext:
+    context = door.client(door.authority.issue(name))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(cipher)
+    return context
+
+
+@pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"])
+def test_tls_1_2_has_forward_secrecy_and_authenticated_encryption(wide: Doorstep, cipher: str) -> None:
+    """What the setting opens."""
+    reached(wide, client12(wide, "modern", cipher))
+
+
+@pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "AES128-GCM-SHA256"])
+def test_tls_1_2_has_nothing_else(wide: Doorstep, cipher: str) -> None:
+    """What it does not open: CBC, and keys that the server's own key would give away later."""
+    with pytest.raises(ssl.SSLError, match=r"(?i)handshake.failure"):
+        reached(wide, client12(wide, "dated", cipher))
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize(
+    ("option", "cipher", "agreed"),
+    [
+        ("-tls1_2", "ECDHE-ECDSA-AES256-GCM-SHA384", True),
+        ("-tls1_2", "ECDHE-ECDSA-AES128-SHA256", False),
+        ("-tls1_2", "AES256-GCM-SHA384", False),
+        ("-tls1_1", "ALL:@SECLEVEL=0", False),
+    ],
+)
+def test_openssl_agrees_on_tls_1_2_as_the_setting_says(wide: Doorstep, option: str, cipher: str, agreed: bool) -> None:
+    """The same judged by a program that we did not write."""
+    agency = wide.authority.issue("national")
+    command = [program("openssl"), "s_client", option, "-cipher", cipher, "-connect", f"localhost:{wide.port}"]
+    command += ["-cert", str(agency.certificate), "-key", str(agency.key), "-CAfile", str(wide.authority.anchor)]
+
+    said = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=READ_SECONDS)
+
+    assert (said.returncode == 0) is agreed, said.stderr
+    if agreed:
+        assert b"Verify return code: 0 (ok)" in said.stdout
+        assert b"Secure Renegotiation IS supported" in said.stdout
+        assert b"Compression: NONE" in said.stdout
+
+
+def test_a_session_of_tls_1_2_ends_with_the_list_that_it_began_under(wide: Doorstep) -> None:
+    """A session id lets a client back in without its key; it must not outlive the next revocation."""
+    context = client12(wide, "resumer")
+    session, _ = reached(wide, context)
+    assert session is not None
+    assert not session.has_ticket
+    assert reached(wide, context, session)[1]
+
+    wide.authority.issue("somebody", revoked=True)
+    wide.keeper.refresh()
+
+    assert not reached(wide, context, session)[1]
+
+
+def serial_seen(door: Doorstep, credentials: Credentials) -> str:
+    with door.connection(credentials) as tls:
+        certificate = tls.getpeercert()
+        assert certificate is not None
+        return str(certificate["serialNumber"])
+
+
+def test_a_new_server_certificate_is_shown_and_open_connections_go_on(tmp_path: Path) -> None:
+    """A change of certificate costs nobody a connection; half of a change, or a broken one, changes nothing."""
+    with serve(echo, tmp_path, bounds=Bounds()) as door:
+        agency, first = door.authority.issue("agency"), serial_seen(door, door.authority.issue("other"))
+        with door.connection(agency) as held:
+            for change in (lambda: door.authority.issue("server", server=True), lambda: half(door), lambda: None):
+                answered(held)
+                change()
+                door.keeper.refresh()
+            second = serial_seen(door, agency)
+            answered(held)
+
+        assert first != second
+        (tmp_path / "server.pem").write_bytes(b"no certificate")
+        door.keeper.refresh(asked=True)
+        assert serial_seen(door, agency) == second
+
+
+def answered(tls: ssl.SSLSocket) -> None:
+    tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}"):
+        piece = tls.recv(4096)
+        assert piece
+        answer += piece
+
+
+def half(door: Doorstep) -> None:
+    """Replace the key without its certificate, as a script that died in between would."""
+    (door.authority.folder / "server.key").write_bytes(door.authority.issue("half", server=True).key.read_bytes())
 
 
 def test_no_session_ticket_is_given(door: Doorstep) -> None:
