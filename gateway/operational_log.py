@@ -7,6 +7,8 @@ that a payload, a key or a person cannot slip in by way of a field that nobody t
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import traceback
@@ -35,11 +37,24 @@ def configure_log() -> None:
             _only_known_fields,
             structlog.processors.JSONRenderer(ensure_ascii=True),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Lossy()),
         cache_logger_on_first_use=True,
     )
     # Libraries may put anything into their messages; of them only who complained is told.
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
+
+
+class _Lossy(io.TextIOBase):
+    """Standard error as long as it takes lines: a full disk under it must not stop a request or the audit log."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 class _LibraryHandler(logging.Handler):

@@ -12,6 +12,9 @@ import weakref
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.errors import StorageUnavailable
+
+RETRY_AFTER_SECONDS: Final = 5
 _BLOCK_BYTES: Final = 1 << 18
 
 
@@ -24,7 +27,26 @@ class SpooledLines:
         self._file: int | None = None
 
     def write(self, data: bytes) -> None:
-        """Add to the body."""
+        """Add to the body.
+
+        Raises:
+            StorageUnavailable: when the disk takes no more; nothing was kept, and the sender may come back.
+        """
+        try:
+            self._write(data)
+        except OSError as error:
+            raise StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS) from error
+
+    def __iter__(self) -> Iterator[bytes]:
+        offset, rest = 0, b""
+        while block := self._read(offset):
+            offset += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            yield from lines
+        if rest:  # The last line may lack its LF; behind a last LF there is no line.
+            yield rest
+
+    def _write(self, data: bytes) -> None:
         if self._file is None and len(self._memory) + len(data) <= self._memory_bytes_max:
             self._memory += data
             return
@@ -35,15 +57,6 @@ class SpooledLines:
             self._write_file(self._memory)
             self._memory = bytearray()
         self._write_file(data)
-
-    def __iter__(self) -> Iterator[bytes]:
-        offset, rest = 0, b""
-        while block := self._read(offset):
-            offset += len(block)
-            *lines, rest = (rest + block).split(b"\n")
-            yield from lines
-        if rest:  # The last line may lack its LF; behind a last LF there is no line.
-            yield rest
 
     def _read(self, offset: int) -> bytes:
         if self._file is None:
