@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import anyio
 import structlog
+from cryptography import x509
+from prometheus_client import start_http_server
 
 from gateway.aggregates.dataflow import flow_dataflow
 from gateway.aggregates.desk import AggregatesDesk
@@ -19,7 +23,16 @@ from gateway.api.application import create_application
 from gateway.api.connection import Bounds
 from gateway.api.desk import Desk
 from gateway.api.limits import Admission, Turns
+from gateway.api.metrics import Metered, Metrics, Scraped, StandingCollector
+from gateway.api.operator import (
+    OperatorDesk,
+    OperatorServer,
+    open_operator_socket,
+    operator_application,
+    standing_of,
+)
 from gateway.api.refusals import record_bursts, record_handshake
+from gateway.api.routes.health import reasons_against
 from gateway.api.server import GatewayServer, open_port, open_socket
 from gateway.api.tls import TlsFiles, TlsKeeper
 from gateway.auditlog.keeper import LogKeeper
@@ -33,7 +46,8 @@ from gateway.intake.retention import delete_expired
 from gateway.onboarding.in_force import load_in_force
 from gateway.operational_log import configure_log
 from gateway.policy.decide import DecisionPoint
-from gateway.settings import Settings
+from gateway.preflight import problems
+from gateway.settings import Settings, SettingsInvalid
 from gateway.signing.envelope import BodyLimits
 from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage, open_storage
@@ -60,6 +74,7 @@ class Gateway:
     contracts: ContractSet
     keeper: LogKeeper
     desk: Desk
+    metrics: Metrics = field(default_factory=Metrics)
 
     def close(self) -> None:
         """Let the log finish its pass, then close the database."""
@@ -131,29 +146,105 @@ def _aggregates(intake: IntakeDesk) -> AggregatesDesk:
 
 
 def serve(settings: Settings) -> None:
-    """Run the gateway until SIGTERM or SIGINT."""
+    """Run the gateway until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsInvalid: with a sentence for each problem, before anything is open.
+    """
     configure_log()
+    if found := list(problems(settings, at=SystemClock().now())):
+        raise SettingsInvalid("\n".join(found))
     gateway = compose(settings)
     try:
-        port = (
-            open_socket(settings.listen_socket)
-            if settings.peer_mode == "proxy" and settings.listen_socket
-            else open_port(settings.listen_host, settings.listen_port)
-        )
+        with _named("listen_socket or listen_port", settings.listen_socket or settings.listen_port):
+            port = (
+                open_socket(settings.listen_socket)
+                if settings.peer_mode == "proxy" and settings.listen_socket
+                else open_port(settings.listen_host, settings.listen_port)
+            )
         if settings.address_file and settings.peer_mode == "direct":
             host, number = port.getsockname()[:2]
             settings.address_file.write_text(f"{host}:{number}\n", encoding="utf-8")
+        application = create_application(gateway.desk, lifespan=partial(_lifespan, gateway))
         server = GatewayServer(
-            create_application(gateway.desk, lifespan=partial(_lifespan, gateway)),
+            Metered(application, gateway.metrics, frozenset(shape.product for shape in gateway.contracts.shapes)),
             port,
             tls=_tls(settings),
             bounds=_bounds(settings),
             on_refused=partial(_record_handshake, gateway),
             watched=(gateway.desk.intake.anchors,),
         )
-        server.run()
+        with _metrics_listener(gateway, lambda: len(server.server_state.connections)):
+            server.run()
     finally:
         gateway.close()
+
+
+@contextlib.contextmanager
+def _named(setting: str, value: object) -> Iterator[None]:
+    """Say which setting it was when a port or socket cannot be opened."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsInvalid(f"{setting}: {value} cannot be opened ({error.strerror}); take another one") from error
+
+
+@contextlib.contextmanager
+def _metrics_listener(gateway: Gateway, connections: Callable[[], int]) -> Iterator[None]:
+    settings, metrics = gateway.settings, gateway.metrics
+    if not settings.metrics_port:
+        yield
+        return
+    scraped = Scraped(gateway.desk, partial(_expiries, gateway), connections)
+    metrics.registry.register(StandingCollector(scraped, metrics))
+    with _named("metrics_port", settings.metrics_port):
+        listener, thread = start_http_server(settings.metrics_port, settings.metrics_host, metrics.registry)
+    try:
+        yield
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+def _expiries(gateway: Gateway) -> Mapping[str, datetime]:
+    """Return when the certificates end that the gateway lives by: its own, and each country's last CA."""
+    countries = gateway.desk.intake.anchors.current.by_country.items()
+    ends = {f"anchors {name}": max(ca.not_valid_after_utc for ca in known.certificates) for name, known in countries}
+    path = gateway.settings.tls_certificate
+    if gateway.settings.peer_mode == "direct" and path:
+        with contextlib.suppress(OSError, ValueError):  # A file that is being replaced; the next scrape sees it.
+            ends["server"] = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    return ends
+
+
+def _operator(gateway: Gateway, path: Path) -> OperatorServer:
+    intake = gateway.desk.intake
+    desk = OperatorDesk(
+        storage=gateway.storage,
+        shapes=gateway.contracts.shapes,
+        clock=intake.clock,
+        parties=frozenset(gateway.settings.parties),
+        log_policy=gateway.desk.log_policy,
+        wake=gateway.keeper.wake,
+    )
+    return OperatorServer(
+        operator_application(desk, partial(_status, gateway)),
+        open_operator_socket(path),
+        tls=None,
+        bounds=Bounds(connections_max=8),
+        on_refused=lambda _reason, _address: None,
+    )
+
+
+def _status(gateway: Gateway) -> dict[str, Any]:
+    reasons = reasons_against(gateway.desk)
+    contracts = sorted(f"{one.ref.product}/{one.ref.version}" for one in gateway.contracts.contracts)
+    try:
+        standing = standing_of(gateway.storage)
+    except Refusal:  # Among the reasons already.
+        standing = {}
+    return {"ready": not reasons, "reasons": reasons, **standing, "contracts": contracts}
 
 
 def _bounds(settings: Settings) -> Bounds:
@@ -187,9 +278,16 @@ async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
     jobs = [
         asyncio.create_task(job(gateway)) for job in (_record_bursts, _fold_rollups, _retention, _warn_of_stale_lists)
     ]
+    path = gateway.settings.operator_socket
+    operator = _operator(gateway, path) if path else None
+    listening = asyncio.create_task(operator.serve()) if operator else None
     try:
         yield
     finally:
+        if operator and listening and path:
+            operator.should_exit = True
+            await listening
+            path.unlink(missing_ok=True)
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
@@ -197,6 +295,7 @@ async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
 
 def _record_handshake(gateway: Gateway, reason: Reason, address: str) -> None:
     """Record a refused handshake off the event loop; the alert has left already and nobody waits."""
+    gateway.metrics.refusals.labels(reason.value).inc()
 
     def record() -> None:
         try:
@@ -240,6 +339,7 @@ async def _retention(gateway: Gateway) -> None:
     while True:
         try:
             deleted = await asyncio.to_thread(delete_expired, gateway.storage, gateway.contracts.shapes, clock=clock)
+            gateway.metrics.retention_done_at = clock.now()
             log.info("retention done", deleted=deleted)
             gateway.keeper.wake()
             await asyncio.sleep(_seconds_until(gateway.settings.retention_hour, clock.now()))
