@@ -72,6 +72,7 @@ def program(
 
 
 app.command()(starting.init)
+app.command()(starting.doctor)
 app.command()(submitting.submit)
 app.command()(submitting.validate)
 app.command()(reading.pull)

@@ -10,8 +10,12 @@ import typer
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.cli.speaker import speaker_of
+from gateway.cli.connecting import CONFIG, ConfigOption, ContractsOption
+from gateway.cli.doctor_texts import DOCTOR_TEXTS
+from gateway.cli.speaker import FINDING, speaker_of
+from gateway.client.doctor import FAIL, examine
 from gateway.client.failures import InputUnusable
+from gateway.clock import SystemClock
 from gateway.identifiers import PARTNER_ID
 from gateway.wire.keys import FileSigner
 
@@ -57,3 +61,21 @@ def init(
     pki.write_public(folder / "client.toml", _CONFIG.format(partner=partner, url=url).encode())
     speaker.tell("init-made", folder=folder, keyid=FileSigner.of(signing).keyid)
     speaker.tell("init-next", folder=folder, partner=partner)
+
+
+def doctor(ctx: typer.Context, config: ConfigOption = CONFIG, contracts: ContractsOption = None) -> None:
+    """Examine keys, certificate, connection, clock and standing, and say how to mend what is wrong (then exit with 1).
+
+    The gateway keeps nothing of it but the record of one dry run.
+    """
+    speaker = speaker_of(ctx)
+    spanish = speaker.language == "es"
+    failed = False
+    for finding in examine(config, clock=SystemClock(), contracts=contracts):
+        what, mend = (text.format(**finding.facts) for text in DOCTOR_TEXTS[finding.code][spanish::2])
+        typer.echo(f"{finding.level:4}  {what}")
+        if mend:
+            typer.echo(f"      -> {mend}")
+        failed = failed or finding.level == FAIL
+    if failed:
+        raise typer.Exit(FINDING)

@@ -54,7 +54,7 @@ class Channel:
         # trust_env is off: a proxy or a CA bundle named by some shell variable must not come between.
         self._http = httpx2.Client(
             base_url=config.gateway_url.rstrip("/"),
-            verify=_tls(config),
+            verify=tls_context(config),
             proxy=config.proxy or None,
             transport=transport,
             trust_env=False,
@@ -110,7 +110,8 @@ def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _tls(config: ClientConfig) -> ssl.SSLContext:
+def tls_context(config: ClientConfig) -> ssl.SSLContext:
+    """Return what a connection is made with; ConfigInvalid when a file cannot be loaded."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:

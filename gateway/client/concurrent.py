@@ -47,6 +47,7 @@ class AsyncGatewayClient:
     submit_body = _on_a_thread(GatewayClient.submit_body)
     submit_nil = _on_a_thread(GatewayClient.submit_nil)
     validate = _on_a_thread(GatewayClient.validate)
+    validate_body = _on_a_thread(GatewayClient.validate_body)
     prepared_lines = _on_a_thread(GatewayClient.prepared_lines)
     send = _on_a_thread(GatewayClient.send)
     receipt = _on_a_thread(GatewayClient.receipt)

@@ -51,7 +51,7 @@ class GatewayClient:
         self.config = config
         self._clock = clock or SystemClock()
         self._pace = pace or Pace(config.seconds_total_max)
-        self._channel = Channel(config, transport=transport)
+        self.channel = Channel(config, transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +61,7 @@ class GatewayClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._channel.close()
+        self.channel.close()
 
     @cached_property
     def signer(self) -> Signer:
@@ -117,7 +117,10 @@ class GatewayClient:
 
     def validate(self, product: str, version: str, lines: Iterable[bytes]) -> dict[str, Any]:
         """Ask the gateway to judge lines without keeping anything, and return what it says."""
-        body = body_of_lines(lines)
+        return self.validate_body(product, version, body_of_lines(lines))
+
+    def validate_body(self, product: str, version: str, body: Body) -> dict[str, Any]:
+        """Ask the gateway to judge a body without keeping anything, and return what it says."""
         return self._deliver(body, product, version, suffix="/validate").document()
 
     def prepared_lines(
@@ -135,7 +138,7 @@ class GatewayClient:
             body,
             signer=self.signer,
             path=path,
-            target_uri=self._channel.target_uri(path),
+            target_uri=self.channel.target_uri(path),
             idempotency_key=idempotency_key_of(partner=partner, product=product, version=version, body=body),
             at=self._clock.now(),
             nonce=nonce,
@@ -144,7 +147,7 @@ class GatewayClient:
     def send(self, prepared: Prepared) -> Answer:
         """Send a signed request once and return the answer of 2xx, proven to be the gateway's."""
         headers = {**prepared.headers, "accept": _JSON}
-        answer = self._channel.send("POST", prepared.path, headers=headers, content=prepared.content)
+        answer = self.channel.send("POST", prepared.path, headers=headers, content=prepared.content)
         positive = answer.status in _ACCEPTED
         try:
             answer = trusted(answer, prepared, self._answer_keys, at=self._clock.now())
@@ -166,7 +169,7 @@ class GatewayClient:
         try:
             if count > len(entries) and (url := document.get("report_url")):
                 # The answer shows the first hundred; the report has them all.
-                body = self._get(str(url).removeprefix(self._channel.origin), accept="application/x-ndjson").body
+                body = self._get(str(url).removeprefix(self.channel.origin), accept="application/x-ndjson").body
                 entries = [json.loads(line) for line in body.splitlines() if line]
             return refused_lines(entries, self.config.language)
         except ValueError as error:
@@ -209,7 +212,7 @@ class GatewayClient:
         The file appears when it is whole. No observation gives 0 and no file.
         """
         path = data_path(dataflow=dataflow, key=key, filters=filters or {}, start=start, end=end)
-        return save_csv(self._channel, output, path=path, purpose=purpose)
+        return save_csv(self.channel, output, path=path, purpose=purpose)
 
     def audit_list(
         self, *, kind: str = "", partner: str = "", after: str = "", limit: int = 100
@@ -229,7 +232,7 @@ class GatewayClient:
 
     def _get(self, path: str, *, accept: str = _JSON) -> Answer:
         def ask() -> Answer:
-            answer = self._channel.send("GET", path, headers={"accept": accept})
+            answer = self.channel.send("GET", path, headers={"accept": accept})
             if answer.status not in _ACCEPTED:
                 raise refused(answer, signed=False)
             return answer

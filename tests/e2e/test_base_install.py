@@ -59,7 +59,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture
 def receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(channel_module, "_tls", lambda _: True)
+    monkeypatch.setattr(channel_module, "tls_context", lambda _: True)
     fake = FakeGateway(tmp_path)
     with GatewayClient(fake.config(), clock=StoppedClock(), transport=httpx2.MockTransport(fake)) as client:
         outcome = client.submit_lines("flow", "1.0.0", LINES)

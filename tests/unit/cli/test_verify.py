@@ -45,7 +45,7 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a receipt, the log policy that belongs to it, and the lines that were sent."""
-    monkeypatch.setattr(channel_module, "_tls", lambda _: True)
+    monkeypatch.setattr(channel_module, "tls_context", lambda _: True)
     fake = FakeGateway(tmp_path)
     with GatewayClient(fake.config(), clock=StoppedClock(), transport=httpx2.MockTransport(fake)) as client:
         outcome = client.submit_lines("flow", "1.0.0", LINES)

@@ -26,7 +26,7 @@ def fake(tmp_path: Path) -> FakeGateway:
 
 @pytest.fixture
 def client(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[AsyncGatewayClient]:
-    monkeypatch.setattr(channel_module, "_tls", lambda _: True)
+    monkeypatch.setattr(channel_module, "tls_context", lambda _: True)
     with GatewayClient(fake.config(), clock=StoppedClock(), transport=httpx2.MockTransport(fake)) as opened:
         yield AsyncGatewayClient(opened)
 

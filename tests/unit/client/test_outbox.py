@@ -38,7 +38,7 @@ def fake(tmp_path: Path) -> FakeGateway:
 
 @pytest.fixture
 def client(fake: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayClient]:
-    monkeypatch.setattr(channel_module, "_tls", lambda _: True)
+    monkeypatch.setattr(channel_module, "tls_context", lambda _: True)
     pace = Pace(60, attempts_max=1, sleep=lambda _: None)
     with GatewayClient(fake.config(), clock=StoppedClock(), pace=pace, transport=httpx2.MockTransport(fake)) as opened:
         yield opened

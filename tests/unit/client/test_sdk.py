@@ -53,7 +53,7 @@ def timeline() -> Timeline:
 
 @pytest.fixture
 def client(fake: FakeGateway, timeline: Timeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayClient]:
-    monkeypatch.setattr(channel_module, "_tls", lambda _: True)
+    monkeypatch.setattr(channel_module, "tls_context", lambda _: True)
     pace = Pace(60, monotonic=lambda: timeline.at, sleep=timeline.sleep, chance=lambda: 0.5)
     with GatewayClient(fake.config(), clock=StoppedClock(), pace=pace, transport=httpx2.MockTransport(fake)) as opened:
         yield opened
