@@ -7,6 +7,8 @@ import json
 import re
 import socket
 import stat
+import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -201,6 +203,20 @@ def test_status_tells_how_the_gateway_stands(gateway: Running, command: Command)
     assert {"program", "schema", "signed_at", "pending"} <= told.keys()
 
 
+def test_a_reload_reaches_the_running_gateway(gateway: Running, command: Command) -> None:
+    done = command("reload")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    until(lambda: "files reloaded" in gateway.log_file.read_text())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        threading.Event().wait(0.05)
+
+
 def test_deletion_runs_by_command_beside_the_gateway(command: Command) -> None:
     done = command("privacy", "delete-expired")
 
@@ -323,7 +339,10 @@ def test_what_nobody_runs_is_said_with_what_its_database_says(resting: SandboxFi
     assert json.loads(status.stdout)["partners"] == {"active": 4, "suspended": 1}
 
 
-def test_an_act_without_a_gateway_takes_the_lock_itself(resting: SandboxFiles) -> None:
-    done = run(resting, "partners", "suspend", USA)
+def test_an_act_without_a_gateway_takes_the_lock_itself(tmp_path: Path) -> None:
+    files = create_sandbox(tmp_path / "s")
+
+    done = run(files, "partners", "suspend", USA)
 
     assert (done.exit_code, USA in done.stdout) == (0, True), done.stderr
+    assert f"{USA:24} suspended" in run(files, "partners", "list").stdout
