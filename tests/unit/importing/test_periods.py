@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
+from pathlib import Path
 
 from gateway.importing.periods import Part, cuts_of, part_of
 from tests.unit.contracting.submissions import contract, line, numbered
@@ -53,6 +55,26 @@ def test_a_line_without_period_goes_along_and_is_judged_by_the_gateway() -> None
 
     assert parts[0].lines[0] == b"rubbish"
     assert parts[0].numbers[0] == 7
+
+
+def test_a_large_table_is_cut_without_being_in_memory(tmp_path: Path) -> None:
+    """Its periods lie scattered over the file; of each line a number and a place are kept, 16 bytes."""
+    path = tmp_path / "table.ndjson"
+    with path.open("wb") as file:
+        for number in range(20_000):
+            file.write(b'{"note":"%s","period":"2024-%02d"}\n' % (b"x" * 300, number % 12 + 1))
+    tracemalloc.start()
+    try:
+        with path.open("rb") as file:
+            cuts = cuts_of(file, contract("flow"), records_max=2_000)
+            counts = [len(part_of(file, cut).lines) for cut in cuts]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert sum(counts) == 20_000
+    assert max(counts) <= 2_000
+    assert peak < path.stat().st_size / 3
 
 
 def test_an_empty_file_has_no_parts() -> None:
