@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pyrage
 import pytest
 
 from gateway.aggregates.desk import AggregatesDesk
@@ -24,11 +25,12 @@ from gateway.policy.decide import DecisionPoint
 from gateway.policy.load import compile_policies, load_rules
 from gateway.review.fsck import fsck
 from gateway.storage import log
+from gateway.storage.backup import back_up
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.statistics import flow_cells
 from gateway.wire.policy_file import parse_policy
 from tests.api.asking import line, send, signed
-from tests.engines import PostgresServer
+from tests.engines import PostgresServer, postgres_programs
 from tests.running import Running, running
 from tests.unit.aggregates.test_pull import FLOW, ROOT, Counter, FixedClock
 from tests.unit.storage.samples import BORDER_EVENT, keep, row
@@ -260,6 +262,19 @@ def test_gateway_backup_reads_every_table_and_changes_none(database: Database) -
         assert not database.refuses(BACKUP, f"SELECT * FROM {table} LIMIT 1")
         assert database.refuses(BACKUP, f"DELETE FROM {table}")
         assert database.refuses(BACKUP, f"SET default_transaction_read_only = off; DELETE FROM {table}")
+
+
+def test_gateway_backup_makes_a_backup(database: Database, tmp_path: Path) -> None:
+    """As the timer does, with the rights of this role and no others."""
+    recipient = str(pyrage.x25519.Identity.generate().to_public())
+    programs, now = postgres_programs(), datetime.now(UTC)
+
+    made = back_up(
+        database.url(BACKUP), tmp_path / "b.age", [recipient], programs=programs, at=now, progress=lambda *_: None
+    )
+
+    assert made.facts.tree_size
+    assert (tmp_path / "b.age").stat().st_size > 1000
 
 
 def test_nobody_else_comes_in(database: Database) -> None:
