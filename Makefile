@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 QUICK := not conformance and not data and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types arch pytest bench conformance soak lock clean
+.PHONY: help demo test lint types arch pytest bench conformance soak fuzz lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -51,6 +51,9 @@ conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and m
 
 soak: $(READY) ## kill -9 at random moments, on each engine, and whatever else takes minutes
 	$(BIN)/pytest -q -m slow $(ARGS)
+
+fuzz: $(READY) ## look for input that breaks a parser: SECONDS=60 on each, TARGETS="note proof" on some
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGETS)
 
 lock: $(READY) ## pin every package again
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

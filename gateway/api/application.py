@@ -6,6 +6,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan
 
+from gateway.api.description import DescribedApplication
 from gateway.api.desk import Desk
 from gateway.api.edge import Edge, handlers
 from gateway.api.routes.audit import audit_routes
@@ -34,7 +35,7 @@ ROUTES = (
 def create_application(desk: Desk, *, lifespan: Lifespan[FastAPI]) -> ASGIApp:
     """Return the ASGI application of the partner listener; `lifespan` runs the jobs beside it."""
     # No page of documentation: it would load scripts from elsewhere. /openapi.json is served.
-    app = FastAPI(
+    app = DescribedApplication(
         title="Gateway",
         version="1",
         openapi_url="/openapi.json",

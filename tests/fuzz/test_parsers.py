@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import fuzz
+from tests.fuzz.damage import damaged
 from tests.fuzz.targets import TARGETS
 
 
@@ -50,20 +51,6 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=5,
 )
-
-
-@st.composite
-def damaged(draw: st.DrawFn, seed: bytes) -> bytes:
-    """Return a document with some places cut, doubled, or written over."""
-    data = bytearray(seed)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        end = min(len(data), start + draw(st.sampled_from([0, 0, 1, 1, 2, 8, 64])))
-        piece = draw(
-            st.sampled_from([b"", bytes(data[start:end]) * 2, b"\n", b"\x00", b'"', b"\xff"]) | st.binary(max_size=4)
-        )
-        data[start:end] = piece
-    return bytes(data)
 
 
 @pytest.mark.parametrize("name", TARGETS)

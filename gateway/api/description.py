@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every operation may answer, in one place; this file is about the responses that /openapi.json declares.
+
+Routes answer with bytes that they made themselves, so that FastAPI knows no more of an answer than its status. A
+test holds a running gateway against these declarations.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from gateway.aggregates.dataflow import CSV_TYPE
+from gateway.api.problems import ROWS
+from gateway.signing.head import MEDIA_TYPES as SUBMISSION_MEDIA_TYPES
+from gateway.wire.problem import PROBLEM_JSON
+
+_JSON: Final = ("application/json",)
+_TEXT: Final = ("text/plain",)
+_TABLE: Final = (CSV_TYPE.partition(";")[0], "text/csv")
+_SDMX: Final = "/sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}"
+# What an operation answers when it does not refuse; the others answer 200 with JSON.
+_ANSWERS: Final[dict[str, Mapping[int, tuple[str, ...]]]] = {
+    "/v1/submissions/{product}/{version}": {201: _JSON, 200: _JSON, 202: _JSON},
+    "/v1/submissions/{submission_id}/report": {200: ("application/x-ndjson",)},
+    "/v1/receipts/{event_id}": {200: _JSON + _TEXT, 202: _JSON},
+    "/v1/contracts/{product}/{version}/schema.json": {200: ("application/schema+json",)},
+    "/v1/contracts/{product}/{version}/template.csv": {200: ("text/csv",)},
+    _SDMX: {200: _TABLE},
+    f"{_SDMX}/{{key}}": {200: _TABLE},
+    "/log/keys": {200: _TEXT},
+    "/log/policy": {200: _TEXT},
+    "/log/{shard}/checkpoint": {200: _TEXT},
+    "/log/{shard}/tile/{path}": {200: ("application/octet-stream",)},
+    "/.well-known/gateway-keys": {200: ("application/jwk-set+json",)},
+    "/problems/{reason}": {200: ("text/html",)},
+    "/readyz": {200: _JSON, 503: _JSON},
+}
+_REFUSED_ALWAYS: Final[tuple[int, ...]] = (400, 401, 403, 404, 429, 503)
+_SUBMISSION: Final = {"required": True, "content": {media_type: {} for media_type in SUBMISSION_MEDIA_TYPES}}
+
+
+class DescribedApplication(FastAPI):
+    """FastAPI with a description that says what is answered."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _described(super().openapi())
+        return self.openapi_schema
+
+
+def _described(document: dict[str, Any]) -> dict[str, Any]:
+    reasons = defaultdict(list)
+    for reason, row in ROWS.items():
+        reasons[row.status].append(reason.value)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            refused = _REFUSED_ALWAYS
+            if method == "post":
+                operation["requestBody"] = _SUBMISSION
+                refused = tuple(reasons)
+            elif path.startswith("/sdmx/"):
+                refused = (*_REFUSED_ALWAYS, 422)
+            answers = _ANSWERS.get(path, {200: _JSON})
+            operation["responses"] = {
+                **{str(status): {"$ref": f"#/components/responses/{status}"} for status in refused},
+                **{str(status): _answer(media_types) for status, media_types in answers.items()},
+            }
+    problems = {str(status): _problem(status, of_status) for status, of_status in sorted(reasons.items())}
+    document["components"] = {"responses": problems}
+    return document
+
+
+def _answer(media_types: tuple[str, ...]) -> dict[str, Any]:
+    return {"description": "Answered", "content": {media_type: {} for media_type in media_types}}
+
+
+def _problem(status: int, reasons: list[str]) -> dict[str, Any]:
+    """Return how a problem document of a status looks (RFC 9457, and the closed list of reasons)."""
+    text = {"type": "string"}
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "reason"],
+        "properties": {
+            "type": {"type": "string", "format": "uri"},
+            "title": text,
+            "status": {"const": status},
+            "detail": text,
+            "reason": {"enum": reasons},
+            "audit_event": text,
+            "hint": text,
+        },
+    }
+    return {"description": "Refused: " + ", ".join(reasons), "content": {PROBLEM_JSON: {"schema": schema}}}
