@@ -40,6 +40,11 @@ class Running:
     process: subprocess.Popen[bytes] | None = None
 
     @property
+    def behind_proxy(self) -> bool:
+        """Say whether a proxy ends TLS, so that a bad certificate is refused in a document and not by an alert."""
+        return self.environment.get("GATEWAY_PEER_MODE") == "proxy"
+
+    @property
     def log_file(self) -> Path:
         """Return where the operational log of the process goes."""
         return self.files.folder / "gateway.log"

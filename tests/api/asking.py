@@ -165,7 +165,7 @@ def refused(gateway: Running, asked: Asked, reason: Reason, *, name: str | None 
 
 
 def read_refused(
-    gateway: Running, name: str, path: str, reason: Reason, headers: dict[str, str] | None = None
+    gateway: Running, name: str | None, path: str, reason: Reason, headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """Read something that must be refused; the problem document and its audit event are checked."""
     status, answered, body = gateway.get(name, path, headers)

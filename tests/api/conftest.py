@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gateways for the tests of the edge; this file is about one running process that a whole session shares."""
+"""Gateways for the tests of the edge; this file is about one running process for each edge that a session has.
+
+`make test` reaches the gateway's own TLS; `make conformance` runs the same suite through nginx and HAProxy with the
+files of deploy/.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.proxies import PROXIES, behind
 from tests.running import Running, running
 
+EMBEDDED = "embedded"
+EDGES = [EMBEDDED, *(pytest.param(name, marks=pytest.mark.conformance) for name in PROXIES)]
 
-@pytest.fixture(scope="session")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("api") / "sandbox") as started:
+
+@pytest.fixture(scope="session", params=EDGES)
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp(request.param)
+    edge = running(folder / "sandbox") if request.param == EMBEDDED else behind(request.param, folder)
+    with edge as started:
         yield started

@@ -17,6 +17,7 @@ from gateway.auditlog.receipts import fields_of
 from gateway.errors import Reason
 from gateway.wire.keys import FileSigner
 from tests.api.asking import (
+    Asked,
     check_problem,
     check_signature,
     kept_count,
@@ -30,13 +31,21 @@ from tests.api.asking import (
 from tests.running import READ_SECONDS, USA, Running, parse_answer
 
 
+def send_half(tls: ssl.SSLSocket, asked: Asked) -> None:
+    """Send a request but for its end, once its body is wanted: who leaves a proxy at once never reached the gateway."""
+    head, _, body = replace(asked, extra=(("Expect", "100-continue"),)).wire().partition(b"\r\n\r\n")
+    tls.sendall(head + b"\r\n\r\n")
+    assert tls.recv(4096).startswith(b"HTTP/1.1 100 ")
+    tls.sendall(body[:-1000])
+
+
 def test_a_half_sent_body_is_refused_and_nothing_of_it_is_kept(gateway: Running) -> None:
     """The sender never learns more than that nothing was kept, and the log says why."""
     asked = signed(gateway, [line() for _ in range(200)])
     before, seen = kept_count(gateway), last_event_id(gateway)
 
     with gateway.connection(USA) as tls:
-        tls.sendall(asked.wire()[:-1000])
+        send_half(tls, asked)
 
     event = newest_event(gateway, "submission.refused", seen)
     assert fields_of(event.fields)["reason"] == Reason.BODY_INCOMPLETE
@@ -49,7 +58,7 @@ def test_a_connection_that_is_reset_leaves_nothing(gateway: Running) -> None:
     before, seen = kept_count(gateway), last_event_id(gateway)
 
     with gateway.connection(USA) as tls:
-        tls.sendall(asked.wire()[:-1000])
+        send_half(tls, asked)
         tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     newest_event(gateway, "submission.refused", seen)
@@ -65,8 +74,12 @@ def test_a_chunked_body_that_lies_is_refused(gateway: Running) -> None:
 
     status, headers, body = parse_answer(gateway.exchange(USA, head + b"4\r\nmore than four\r\n"))
 
-    check_signature(gateway, asked, status, headers, body)
-    check_problem(gateway, status, headers, json.loads(body), Reason.BODY_INCOMPLETE)
+    if gateway.behind_proxy:
+        # What is no HTTP ends at the proxy; of a body cut short the gateway keeps nothing either.
+        assert status == 400
+    else:
+        check_signature(gateway, asked, status, headers, body)
+        check_problem(gateway, status, headers, json.loads(body), Reason.BODY_INCOMPLETE)
     assert kept_count(gateway) == before
 
 
@@ -75,7 +88,7 @@ def test_after_a_half_sent_body_the_same_submission_is_accepted(gateway: Running
     asked = signed(gateway, [line() for _ in range(200)])
     seen = last_event_id(gateway)
     with gateway.connection(USA) as tls:
-        tls.sendall(asked.wire()[:-1000])
+        send_half(tls, asked)
     newest_event(gateway, "submission.refused", seen)
 
     key = dict(asked.headers)["idempotency-key"]

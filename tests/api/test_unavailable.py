@@ -128,5 +128,8 @@ def test_an_unreadable_request_is_refused_with_an_event(gateway: Running) -> Non
 
     status, headers, body = parse_answer(gateway.exchange(USA, b"NONSENSE\r\n\r\n"))
 
+    if gateway.behind_proxy:
+        assert status == 400  # The proxy's own word: it has nothing to hand over.
+        return
     check_problem(gateway, status, headers, json.loads(body), Reason.REQUEST_MALFORMED)
     read_refused(gateway, USA, "/v1/submissions", Reason.REQUEST_MALFORMED, {"X-Long": "a" * 40_000})
