@@ -204,7 +204,7 @@ def test_the_operator_s_commands_read_beside_a_running_gateway(gateway: Running,
 
 def test_a_command_that_writes_waits_for_no_running_gateway(gateway: Running, command: Command) -> None:
     """On SQLite one process writes; a second must say so at once and not wait or write beside it."""
-    done = command("privacy", "delete-expired", "--config", gateway.files.settings)
+    done = command("db", "upgrade", "--config", gateway.files.settings)
 
     assert done.exit_code == 1
     assert "Traceback" not in done.stderr

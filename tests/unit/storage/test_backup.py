@@ -146,7 +146,7 @@ def test_nothing_is_restored_over_anything(
     world.storage.close()
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "key", "no key", "empty", "noise"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "longer", "key", "no key", "empty", "noise"])
 def test_a_backup_that_is_damaged_or_not_ours_leaves_the_database_empty(
     world: World, make: Callable[[], tuple[Path, Manifest]], empty_url: str, programs: Path, damage: str
 ) -> None:
@@ -157,6 +157,7 @@ def test_a_backup_that_is_damaged_or_not_ours_leaves_the_database_empty(
     changed = {
         "cut": good[: len(good) // 2],
         "flipped": good[:-40] + bytes([good[-40] ^ 1]) + good[-39:],
+        "longer": good + b"x",
         "empty": b"",
         "noise": b"noise" * 100,
     }
