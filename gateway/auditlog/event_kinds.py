@@ -17,7 +17,7 @@ from gateway.auditlog.events import OPERATOR, AuditEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEvent(AuditEvent):
-    """What every event of a request says: its path, without the query, and the SHA-256 of the certificate."""
+    """What every event of a request says: its path or route, without the query, and the SHA-256 of the certificate."""
 
     path: str
     source: str
@@ -106,7 +106,7 @@ class RequestRefused(RequestEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestsLimited(AuditEvent):
-    """A burst of requests was turned away for its rate: one event for all of it."""
+    """A burst of requests was turned away, for its rate or as one of many strangers: one event for all of it."""
 
     kind = "requests.limited"
     outcome = "failure"
