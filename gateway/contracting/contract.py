@@ -98,7 +98,7 @@ class Acceptance:
         return 0 if self.mode == "atomic" else max(1, received * self.refused_percent_max // 100)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Contract:
     """One version of a data contract; `document` is contract.json, the bytes that governments sign."""
 

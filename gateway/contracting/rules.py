@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -27,6 +27,8 @@ ID_SKEW = timedelta(seconds=300)
 ID_YEARS_MAX = 10
 DAYS_KEPT_MAX = 8192
 COMBINATIONS_KEPT_MAX = 8192
+CONTRACTS_KEPT_MAX = 256
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 # Sorts after every digit and letter, so that a day with it is after each of its hours; and just after a text.
 _AFTER_ALL = "~"
 _JUST_AFTER = "\x00"
@@ -45,13 +47,23 @@ class RecordCheck:
 
 def compile_checks(contract: Contract, *, at: datetime) -> tuple[RecordCheck, ...]:
     """Return the checks of single records at an instant, those that the schema says already left out."""
+    standing = _standing(contract)
     checks = [_id_instant(contract.shape.id_column, at)]
     checks += [_validity(field, contract) for field in contract.fields if field.valid_on]
-    for rule in contract.rules:
-        if builder := _BUILDERS.get(rule.kind):
-            holds = _narrowed(rule, builder(rule, contract, at))
-            checks.append(RecordCheck(named_fields(rule, contract), rule.severity, holds, broken_rule(rule)))
+    checks += [standing.get(r.id) or _check(r, contract, at) for r in contract.rules if r.kind in _BUILDERS]
     return tuple(checks)
+
+
+@lru_cache(maxsize=CONTRACTS_KEPT_MAX)
+def _standing(contract: Contract) -> dict[str, RecordCheck]:
+    """Return the checks in which no clock has a part: their tables are large, and made once for a contract."""
+    rules = (r for r in contract.rules if r.kind in _BUILDERS and NOW not in r.parameters.values())
+    return {rule.id: _check(rule, contract, _NO_TIME) for rule in rules}
+
+
+def _check(rule: Rule, contract: Contract, at: datetime) -> RecordCheck:
+    holds = _narrowed(rule, _BUILDERS[rule.kind](rule, contract, at))
+    return RecordCheck(named_fields(rule, contract), rule.severity, holds, broken_rule(rule))
 
 
 def first_look(contract: Contract, checks: Iterable[RecordCheck]) -> tuple[Holds, ...]:
@@ -103,6 +115,7 @@ def _id_prefix(at: datetime) -> str:
     return f"{digits[:8]}-{digits[8:]}"
 
 
+@lru_cache(maxsize=CONTRACTS_KEPT_MAX)
 def _validity(field: Field, contract: Contract) -> RecordCheck:
     """Refuse a code outside the time in which its list says it held."""
     name, on = field.name, field.valid_on

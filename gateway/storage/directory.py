@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from gateway.identity.identify import PinnedOfficer, PinnedPartner
 from gateway.storage import registry
 from gateway.storage.engine import Tx
+from gateway.trip import SigningKey
 
 T = TypeVar("T")
 
@@ -46,12 +47,12 @@ class RegistryDirectory:
 
 
 def _pinned_partner(tx: Tx, sha256: bytes) -> PinnedPartner | None:
-    pin = registry.find_pin(tx, sha256)
-    if pin is None or pin.partner_id is None:
+    rows = tx.connection.execute(registry.PINNED, {"sha256": sha256}).all()
+    if not rows:
         return None
-    entry = registry.get_partner(tx, pin.partner_id)
-    keys = registry.signing_keys(tx, entry.id)
-    return PinnedPartner(pin.status, entry.id, entry.country, entry.status, entry.roles, keys)
+    keys = tuple(SigningKey(*row[5:]) for row in rows if row[5] is not None)
+    pin_status, partner_id, country, status, roles = rows[0][:5]
+    return PinnedPartner(pin_status, partner_id, country, status, roles, keys)
 
 
 def _pinned_officer(tx: Tx, sha256: bytes) -> PinnedOfficer | None:

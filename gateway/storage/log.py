@@ -8,11 +8,11 @@ is insert and select, so that a database role can be held to just that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, update
 
 from gateway.errors import Fault
 from gateway.storage import tables
@@ -115,37 +115,56 @@ class EventQuery:
     limit: int = EVENTS_PAGE
 
 
+_ANY_PENDING = select(tables.pending_event.c.event_id).limit(1)
+_PENDING = (
+    select(tables.pending_event.c.partner_id, tables.pending_event.c.event_id, tables.event.c.entry)
+    .join(tables.event, tables.event.c.id == tables.pending_event.c.event_id)
+    .order_by(tables.pending_event.c.event_id)
+    .limit(bindparam("limit"))
+)
+_TAKE = delete(tables.pending_event).where(
+    tables.pending_event.c.partner_id == bindparam("partner"), tables.pending_event.c.event_id == bindparam("event")
+)
+_HEAD = select(tables.log_head.c.origin, tables.log_head.c.size, tables.log_head.c.edge, tables.log_head.c.root)
+_HEAD_FOR_UPDATE = _HEAD.with_for_update()
+_MOVE_HEAD = update(tables.log_head)
+_INSERT_LEAF, _INSERT_CHECKPOINT = insert(tables.leaf), insert(tables.checkpoint)
+_INSERT_EVENT, _INSERT_AUDIENCE, _INSERT_PENDING = map(
+    insert, (tables.event, tables.event_audience, tables.pending_event)
+)
 _EVENT_COLUMNS = tuple(tables.event.c[name] for name in StoredEvent.__slots__)
 _LEAVES = select(*(tables.leaf.c[name] for name in Leaf.__slots__))
 _CHECKPOINTS = select(*(tables.checkpoint.c[name] for name in StoredCheckpoint.__slots__))
+_LEAF_OF_EVENT = _LEAVES.where(tables.leaf.c.event_id == bindparam("event"))
+_LEAVES_BETWEEN = _LEAVES.where(
+    tables.leaf.c.leaf_index >= bindparam("start"), tables.leaf.c.leaf_index < bindparam("end")
+).order_by(tables.leaf.c.leaf_index)
+_NEWEST = (
+    _CHECKPOINTS.where(tables.checkpoint.c.signed)
+    .order_by(tables.checkpoint.c.tree_size.desc(), tables.checkpoint.c.at.desc())
+    .limit(1)
+)
 
 
 def insert_event(tx: Tx, event: StoredEvent, *, audience: frozenset[str]) -> None:
     """Insert an event, who may see it, and its pending row."""
-    tx.connection.execute(insert(tables.event), asdict(event))
+    tx.connection.execute(_INSERT_EVENT, {name: getattr(event, name) for name in StoredEvent.__slots__})
     if audience:
         rows = [{"country": country, "event_id": event.id} for country in sorted(audience)]
-        tx.connection.execute(insert(tables.event_audience), rows)
-    tx.connection.execute(insert(tables.pending_event), {"partner_id": event.partner_id, "event_id": event.id})
+        tx.connection.execute(_INSERT_AUDIENCE, rows)
+    tx.connection.execute(_INSERT_PENDING, {"partner_id": event.partner_id, "event_id": event.id})
 
 
 def has_pending(tx: Tx) -> bool:
     """Say whether any visible event waits for its place."""
-    return tx.connection.execute(select(tables.pending_event.c.event_id).limit(1)).first() is not None
+    return tx.connection.execute(_ANY_PENDING).first() is not None
 
 
 def take_pending(tx: Tx, limit: int) -> list[PendingEvent]:
     """Remove up to `limit` visible pending rows, the oldest ids first, and return their events."""
-    pending, event = tables.pending_event, tables.event
-    rows = tx.connection.execute(
-        select(pending.c.partner_id, pending.c.event_id, event.c.entry)
-        .join(event, event.c.id == pending.c.event_id)
-        .order_by(pending.c.event_id)
-        .limit(limit)
-    ).all()
+    rows = tx.connection.execute(_PENDING, {"limit": limit}).all()
     if rows:
-        keys = [(row.partner_id, row.event_id) for row in rows]
-        tx.connection.execute(delete(pending).where(tuple_(pending.c.partner_id, pending.c.event_id).in_(keys)))
+        tx.connection.execute(_TAKE, [{"partner": row.partner_id, "event": row.event_id} for row in rows])
     return [PendingEvent(event_id=row.event_id, entry=row.entry) for row in rows]
 
 
@@ -167,10 +186,8 @@ def get_head(tx: Tx, *, for_update: bool = False) -> Head:
     Raises:
         LogMissing: when no log was created.
     """
-    head = tables.log_head.c
-    query = select(head.origin, head.size, head.edge, head.root)
     # SQLite ignores the clause: its write transactions are one at a time anyway.
-    row = tx.connection.execute(query.with_for_update() if for_update else query).one_or_none()
+    row = tx.connection.execute(_HEAD_FOR_UPDATE if for_update else _HEAD).one_or_none()
     if row is None:
         raise LogMissing("this database has no log: run `gateway log create`")
     return Head(*row)
@@ -178,12 +195,13 @@ def get_head(tx: Tx, *, for_update: bool = False) -> Head:
 
 def set_head(tx: Tx, *, size: int, edge: bytes, root: bytes) -> None:
     """Move the head; the caller holds it for update."""
-    tx.connection.execute(update(tables.log_head).values(size=size, edge=edge, root=root))
+    tx.connection.execute(_MOVE_HEAD, {"size": size, "edge": edge, "root": root})
 
 
 def append_leaves(tx: Tx, leaves: Sequence[Leaf]) -> None:
     """Insert leaves in their places."""
-    tx.connection.execute(insert(tables.leaf), [asdict(leaf) for leaf in leaves])
+    rows = [{name: getattr(leaf, name) for name in Leaf.__slots__} for leaf in leaves]
+    tx.connection.execute(_INSERT_LEAF, rows)
 
 
 def put_tile(tx: Tx, *, level: int, index: int, hashes: bytes) -> None:
@@ -207,28 +225,25 @@ def get_tile(tx: Tx, *, level: int, index: int) -> bytes:
 
 def leaves(tx: Tx, start: int, end: int) -> list[Leaf]:
     """Return the leaves with `start <= leaf_index < end`, in order."""
-    index = tables.leaf.c.leaf_index
-    rows = tx.connection.execute(_LEAVES.where(index >= start, index < end).order_by(index))
+    rows = tx.connection.execute(_LEAVES_BETWEEN, {"start": start, "end": end})
     return [Leaf(*row) for row in rows]
 
 
 def leaf_of_event(tx: Tx, event_id: str) -> Leaf | None:
     """Return the leaf of an event, or None while it waits for its place."""
-    row = tx.connection.execute(_LEAVES.where(tables.leaf.c.event_id == event_id)).one_or_none()
+    row = tx.connection.execute(_LEAF_OF_EVENT, {"event": event_id}).one_or_none()
     return None if row is None else Leaf(*row)
 
 
 def insert_checkpoint(tx: Tx, *, tree_size: int, at: datetime, root: bytes, note: str | None) -> None:
     """Insert a checkpoint: the sequencer's own, without a note, or a signed one."""
     values = {"tree_size": tree_size, "signed": note is not None, "at": at, "root": root, "note": note}
-    tx.connection.execute(insert(tables.checkpoint), values)
+    tx.connection.execute(_INSERT_CHECKPOINT, values)
 
 
 def latest_checkpoint(tx: Tx) -> StoredCheckpoint | None:
     """Return the newest signed checkpoint, or None before the first."""
-    c = tables.checkpoint.c
-    newest = _CHECKPOINTS.where(c.signed).order_by(c.tree_size.desc(), c.at.desc()).limit(1)
-    row = tx.connection.execute(newest).one_or_none()
+    row = tx.connection.execute(_NEWEST).one_or_none()
     return None if row is None else StoredCheckpoint(*row)
 
 

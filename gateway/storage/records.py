@@ -100,11 +100,15 @@ def _insert_new(keeper: _Keeper, chunk: RecordChunk, months: Sequence[int]) -> b
             months, chunk.rows, chunk.leaf_hashes, chunk.lines, cell_keys, strict=False
         )
     ]
+    # By hand: SQLAlchemy compiles its own savepoints anew each time, an eighth of a single submission.
+    savepoint = keeper.tx.connection.exec_driver_sql
+    savepoint("SAVEPOINT chunk")
     try:
-        with keeper.tx.connection.begin_nested():
-            _bulk_insert(keeper, stored)
+        _bulk_insert(keeper, stored)
     except _KeyStands:
+        savepoint("ROLLBACK TO SAVEPOINT chunk")
         return False
+    savepoint("RELEASE SAVEPOINT chunk")
     return True
 
 

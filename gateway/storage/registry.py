@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 
 from gateway.storage.engine import Tx
 from gateway.storage.tables import approval, certificate_pin, lifecycle, officer, partner, partner_key
@@ -75,6 +75,18 @@ class LifecycleEntry:
     at: datetime
     state: str
     sunset: datetime | None
+
+
+_PIN, _PARTNER, _KEY = certificate_pin.c, partner.c, partner_key.c
+# What every request asks first, in one statement that is built once: pin, partner, and a row for each key.
+PINNED = (
+    select(_PIN.status, _PARTNER.id, _PARTNER.country, _PARTNER.status, _PARTNER.roles)
+    .add_columns(_KEY.keyid, _KEY.algorithm, _KEY.public, _KEY.not_before, _KEY.not_after)
+    .join_from(certificate_pin, partner, _PIN.partner_id == _PARTNER.id)
+    .outerjoin(partner_key, _KEY.partner_id == _PARTNER.id)
+    .where(_PIN.sha256 == bindparam("sha256"))
+    .order_by(_KEY.not_before, _KEY.keyid)
+)
 
 
 def add_partner(tx: Tx, entry: PartnerEntry) -> None:

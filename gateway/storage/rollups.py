@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
 
 import orjson
 from sqlalchemy import delete, func, insert, select
@@ -71,12 +73,15 @@ def fold(tx: Tx) -> int:
 
 
 def _upsert(tx: Tx, rows: Sequence[dict[str, object]]) -> None:
-    dialect = postgresql if tx.dialect == "postgresql" else sqlite
-    statement = dialect.insert(rollup)
-    statement = statement.on_conflict_do_update(
+    tx.connection.execute(_upsert_into(tx.dialect), rows)
+
+
+@cache
+def _upsert_into(dialect: str) -> Any:
+    statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(rollup)
+    return statement.on_conflict_do_update(
         index_elements=list(rollup.primary_key.columns), set_={"value": rollup.c.value + statement.excluded.value}
     )
-    tx.connection.execute(statement, rows)
 
 
 def _count(shape: TableShape, cube: CubeShape, rows: Sequence[Row], sign: int, cells: Counter[Cell]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, delete, insert, select
+from sqlalchemy import Select, Table, bindparam, delete, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.errors import Replayed
@@ -66,8 +67,7 @@ def claim_nonce(tx: Tx, partner_id: str, value: str, signature: bytes, expires_a
         "signature_sha256": hashlib.sha256(signature).digest(),
         "expires_at": expires_at,
     }
-    statement = _insert(tx, nonce).values(values).on_conflict_do_nothing().returning(nonce.c.nonce)
-    if tx.connection.execute(statement).first() is None:
+    if tx.connection.execute(_insert_new(tx.dialect, nonce), values).first() is None:
         raise Replayed
 
 
@@ -118,8 +118,8 @@ def insert_submission(  # noqa: PLR0913 - each is one fact that only the transac
         signature_base=envelope.signature_base,
         signature=envelope.signature,
     )
-    statement = _insert(tx, submission).values(asdict(stored)).on_conflict_do_nothing().returning(submission.c.id)
-    if tx.connection.execute(statement).first() is None:
+    values = {name: getattr(stored, name) for name in StoredSubmission.__slots__}
+    if tx.connection.execute(_insert_new(tx.dialect, submission), values).first() is None:
         # The same key was accepted while this transaction ran: run again, and find it as a repeat.
         raise WriteConflict
     if refused:
@@ -131,8 +131,8 @@ def insert_submission(  # noqa: PLR0913 - each is one fact that only the transac
 
 def find_by_idempotency(tx: Tx, partner_id: str, key: str) -> StoredSubmission | None:
     """Return what a partner's idempotency key was accepted for, or None."""
-    c = submission.c
-    return _one(tx, _submissions().where(c.partner_id == partner_id, c.idempotency_key == key))
+    row = tx.connection.execute(_BY_KEY, {"partner": partner_id, "key": key}).first()
+    return None if row is None else StoredSubmission(*row)
 
 
 def get_submission(tx: Tx, partner_id: str, submission_id: str) -> StoredSubmission | None:
@@ -162,13 +162,20 @@ def refused_of(
     return tuple(RefusedRecord(record_id=None, **row) for row in tx.connection.execute(statement).mappings())
 
 
-def _insert(tx: Tx, table: Any) -> Any:
-    # Typed as Any because the two dialects' inserts have no class in common that knows ON CONFLICT.
-    return postgresql.insert(table) if tx.dialect == "postgresql" else sqlite.insert(table)
+@cache
+def _insert_new(dialect: str, table: Table) -> Any:
+    """Return the statement that inserts a row unless its key stands, and returns a row if it did; built once."""
+    statement: Any = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return statement.on_conflict_do_nothing().returning(literal(1))
 
 
 def _submissions() -> Select[*tuple[Any, ...]]:
     return select(*(submission.c[name] for name in StoredSubmission.__slots__))
+
+
+_BY_KEY = _submissions().where(
+    submission.c.partner_id == bindparam("partner"), submission.c.idempotency_key == bindparam("key")
+)
 
 
 def _one(tx: Tx, statement: Select[*tuple[Any, ...]]) -> StoredSubmission | None:

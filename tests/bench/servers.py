@@ -179,6 +179,7 @@ def _plain_request(port: int, lines: Sequence[bytes]) -> bytes:
 
 
 def _post(path: str, host: str, headers: dict[str, str], content: bytes) -> bytes:
-    fields = {"host": host, "accept-encoding": "identity", **headers, "content-length": str(len(content))}
+    fields = {"host": host, "accept-encoding": "identity", "prefer": "wait=30", **headers}
+    fields["content-length"] = str(len(content))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + content
