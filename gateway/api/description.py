@@ -63,7 +63,7 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
             if method == "post":
                 operation["requestBody"] = _SUBMISSION
                 refused = tuple(reasons)
-            elif path.startswith("/sdmx/"):
+            elif path.startswith(("/sdmx/", "/v1/own/")):
                 refused = (*_REFUSED_ALWAYS, 422)
             answers = _ANSWERS.get(path, {200: _JSON})
             operation["responses"] = {

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from gateway.identity.watched import Watched
 
 ANCHORS_PER_COUNTRY_MAX = 16
+# What the library raises for broken certificates. It reads one only as far as it is used, so that any use may raise.
+UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
 STALE_WARNING = timedelta(days=3)
 
 log = structlog.get_logger()
@@ -117,13 +120,13 @@ def _load_country(country: str, anchors: Path, revocation_list: Path | None) -> 
         if revocation_list is None:
             return CountryAnchor(country, certificates, frozenset(), None)
         lists = _revocation_lists(revocation_list.read_bytes())
-    except (OSError, ValueError, x509.InvalidVersion) as error:
+        # Where there are lists, an anchor without one would be an anchor that cannot revoke.
+        signed = [_signed_by(anchor, lists) for anchor in certificates[:ANCHORS_PER_COUNTRY_MAX]]
+        revoked = frozenset((crl.issuer.public_bytes(), entry.serial_number) for crl, _ in signed for entry in crl)
+    except (OSError, *UNREADABLE) as error:
         raise AnchorsInvalid(f"anchors of {country}: {error}") from error
     if len(certificates) > ANCHORS_PER_COUNTRY_MAX:
         raise AnchorsInvalid(f"anchors of {country}: more than {ANCHORS_PER_COUNTRY_MAX}")
-    # Where there are lists, an anchor without one would be an anchor that cannot revoke.
-    signed = [_signed_by(anchor, lists) for anchor in certificates]
-    revoked = frozenset((crl.issuer.public_bytes(), entry.serial_number) for crl, _ in signed for entry in crl)
     return CountryAnchor(country, certificates, revoked, min(until for _, until in signed))
 
 

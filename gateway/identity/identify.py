@@ -19,7 +19,7 @@ from gateway.errors import (
     PartnerSuspended,
     UnknownPartner,
 )
-from gateway.identity.anchors import Chain, CountryAnchor, CountryAnchors, Trust
+from gateway.identity.anchors import UNREADABLE, Chain, CountryAnchor, CountryAnchors, Trust
 from gateway.trip import Officer, Partner, PeerCertificate, SigningKey
 
 ACTIVE = "active"
@@ -121,13 +121,13 @@ def _build_chain(der: bytes, trust: Trust, *, at: datetime) -> Chain:
     try:
         leaf = x509.load_der_x509_certificate(der)
         anchor = _issuing_anchor(leaf, trust)
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNREADABLE as error:
         raise CertificateUntrusted from error
     _within(leaf.not_valid_before_utc, leaf.not_valid_after_utc, at=at)
     verifier = verification.PolicyBuilder().store(verification.Store(list(anchor.certificates))).time(at)
     try:
         verified = verifier.build_client_verifier().verify(leaf, [])
-    except verification.VerificationError as error:
+    except (verification.VerificationError, *UNREADABLE) as error:
         raise CertificateUntrusted from error
     return Chain(
         anchor=anchor,

@@ -94,6 +94,13 @@ def _certificate(name: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate
     return builder.sign(_AUTHORITY_KEY, SHA256(), ecdsa_deterministic=True)
 
 
+def _revocations() -> x509.CertificateRevocationList:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateRevocationListBuilder(AUTHORITY.subject, start, start + timedelta(days=365))
+    revoked = x509.RevokedCertificateBuilder(9, start).build()
+    return builder.add_revoked_certificate(revoked).sign(_AUTHORITY_KEY, SHA256(), ecdsa_deterministic=True)
+
+
 def _peers() -> list[bytes]:
     encoded = base64.b64encode(CERTIFICATE.public_bytes(Encoding.DER)).decode()
     escaped = quote(CERTIFICATE.public_bytes(Encoding.PEM).decode(), safe="")
@@ -207,7 +214,7 @@ SEEDS: Final[dict[str, tuple[bytes, ...]]] = {
     ),
     "peer": tuple(_peers()),
     "certificate": (CERTIFICATE.public_bytes(Encoding.DER),),
-    "anchors": (AUTHORITY.public_bytes(Encoding.PEM),),
+    "anchors": (AUTHORITY.public_bytes(Encoding.PEM) + _revocations().public_bytes(Encoding.PEM),),
     "accept_language": (b"es", b"es-MX,es;q=0.9,en;q=0.8", b"fr; q=1, en ; q=0.1, es; q=0.5", b"*"),
     "client_toml": (re.sub(r'"[a-z]+\.(pem|key)"', '"key.pem"', GOOD).encode(),),
     "settings": (SETTINGS.encode(),),

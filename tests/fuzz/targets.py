@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from cryptography import x509
 
 from gateway.aggregates.query import parse_query
 from gateway.api.language import LANGUAGES, language_of
@@ -339,16 +340,15 @@ def _authority() -> CountryAnchors:
 @target("certificate", Refusal)
 def _certificate(data: bytes) -> None:
     identify_partner(PeerCertificate(data, sha256(data)), _Directory(), _authority(), at=NOW)
-    # The authority signed one certificate only.
-    assert data == SEEDS["certificate"][0]
+    # The authority signed one certificate only. Its signature has several spellings; the pin is of every byte.
+    signed = [x509.load_der_x509_certificate(one).tbs_certificate_bytes for one in (data, SEEDS["certificate"][0])]
+    assert signed[0] == signed[1]
 
 
 @target("anchors", AnchorsInvalid)
 def _anchors(data: bytes) -> None:
     path = _file("anchors.pem", data)
-    load_anchors({"USA": path}, {})
-    with suppress(AnchorsInvalid):
-        load_anchors({"USA": path}, {"USA": path})
+    load_anchors({"USA": path}, {"USA": path})  # both are read from one file
 
 
 @target("accept_language")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import importlib.util
 import json
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.damage import damaged
+from tests.fuzz.seeds import AUTHORITY
 from tests.fuzz.targets import TARGETS
 
 
@@ -26,6 +29,14 @@ def version(certificate: bytes) -> bytes:
     third = bytes.fromhex("a003020102")
     assert certificate.count(third) == 1
     return certificate.replace(third, bytes.fromhex("a003020103"))
+
+
+def unnamed(anchors: bytes) -> bytes:
+    """Return an anchor whose subject is no UTF-8."""
+    before, _, after = AUTHORITY.public_bytes(Encoding.DER).rpartition(b"authority")
+    pem = base64.encodebytes(before + b"\xff" * 9 + after)
+    lists = anchors[anchors.index(b"-----BEGIN X509") :]
+    return b"-----BEGIN CERTIFICATE-----\n" + pem + b"-----END CERTIFICATE-----\n" + lists
 
 
 # Found by fuzzing, each refused in the wrong way once. The names say what went wrong.
@@ -43,6 +54,11 @@ FOUND = {
     "a setting could rename all others": ("settings", lambda seed: b'_env_prefix = "X_"' + seed),
     "a setting could read the command line": ("settings", lambda seed: b"_cli_parse_args = true" + seed),
     "a certificate of an unknown version was a fault": ("certificate", version),
+    "a certificate whose subject is no name was a fault": (
+        "certificate",
+        lambda seed: seed.replace(bytes.fromhex("3011310f"), bytes.fromhex("3011e70f")),
+    ),
+    "an anchor whose subject is no text was a fault": ("anchors", unnamed),
 }
 RUNS = {"csv": 500, "records": 500}
 RUNS_OTHERWISE = 4000
