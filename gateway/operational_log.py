@@ -44,7 +44,7 @@ def configure_log() -> None:
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
 
 
-class _Lossy(io.TextIOBase):
+class _Lossy(io.StringIO):
     """Standard error as long as it takes lines: a full disk under it must not stop a request or the audit log."""
 
     def write(self, text: str) -> int:

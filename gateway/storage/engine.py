@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -36,6 +38,10 @@ SQLITE_READERS_MAX = 32
 POOL_WAIT_SECONDS = 10
 STATEMENT_SECONDS_MAX = 120
 LOCK_SECONDS_MAX = 10
+CONNECT_SECONDS_MAX = 10
+# Longer than the server's own bound, which tells more; a ping has nothing to do but to come back.
+ANSWER_SECONDS_MAX = STATEMENT_SECONDS_MAX + 10
+PING_SECONDS_MAX = 5
 VACUUM_WAIT_SECONDS = 60
 VACUUM_POLL_SECONDS = 0.1
 
@@ -47,6 +53,9 @@ _AGAIN_SQLSTATES = frozenset({"40001", "40P01"})
 _AWAY_SQLSTATES = frozenset({"57014", "55P03", "25006"})
 _AWAY_CLASSES = ("08", "53", "57P", "58")
 _AWAY_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
+
+# Without a code: the client's side of the driver speaks, for example of a connection that does not come about.
+_OPERATIONAL = (psycopg.OperationalError, sqlite3.OperationalError)
 
 
 class StorageInUse(Fault):
@@ -205,11 +214,11 @@ def sqlite_engine(database: Path) -> Engine:
 def postgresql_engine(url: str) -> Engine:
     """Return a pooled PostgreSQL engine with time-outs on every session."""
     seconds = f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c lock_timeout={LOCK_SECONDS_MAX}s"
-    return create_engine(
+    engine = create_engine(
         url,
         connect_args={
             "options": f"{seconds} -c synchronous_commit=on -c timezone=UTC",
-            "connect_timeout": 10,
+            "connect_timeout": CONNECT_SECONDS_MAX,
             "client_encoding": "utf8",
         },
         pool_size=POOL_SIZE,
@@ -218,6 +227,31 @@ def postgresql_engine(url: str) -> Engine:
         pool_pre_ping=True,
         hide_parameters=True,
     )
+    event.listen(engine, "do_connect", lambda _dialect, _record, words, named: _Bounded.connect(*words, **named))
+    # The pool asks for a sign of life on the way out, so that who lies in it is under the bound of a ping.
+    event.listen(engine, "checkin", lambda connection, _record: _bound(connection, PING_SECONDS_MAX))
+    event.listen(engine, "checkout", lambda connection, _record, _proxy: _bound(connection, ANSWER_SECONDS_MAX))
+    return engine
+
+
+class _Bounded(psycopg.Connection[Any]):
+    """A connection that waits for its server within a bound: one that hangs keeps none of its own time-outs."""
+
+    seconds_max: float | None = ANSWER_SECONDS_MAX
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, timeout or self.seconds_max)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                # No answer came, and the next one would be taken for another question's.
+                self.pgconn.finish()
+            raise
+
+
+def _bound(connection: _Bounded | None, seconds: float) -> None:
+    if connection is not None:
+        connection.seconds_max = seconds
 
 
 def _sqlite(database: Path, *, read_only: bool) -> Storage:
@@ -264,6 +298,8 @@ def _rewrite(writer: Engine, tables: Iterable[str]) -> None:
     with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(f"SET lock_timeout = '{VACUUM_WAIT_SECONDS}s'")
         connection.exec_driver_sql("SET statement_timeout = 0")
+        bounded: Any = connection.connection.driver_connection
+        bounded.seconds_max = None
         _await_older_transactions(connection)
         for name in tables:
             quoted = connection.dialect.identifier_preparer.quote(name)
@@ -340,5 +376,5 @@ def _is_away(error: DBAPIError) -> bool:
         or state in _AWAY_SQLSTATES | _AGAIN_SQLSTATES
         or state.startswith(_AWAY_CLASSES)
         or sqlite_name.startswith(_AWAY_SQLITE)
-        or (not state and not sqlite_name and type(error.orig).__name__ == "OperationalError")
+        or (not state and not sqlite_name and isinstance(error.orig, _OPERATIONAL))
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import threading
 from pathlib import Path
@@ -206,6 +207,32 @@ def test_a_reader_whose_query_is_cancelled_for_a_change_is_told_to_come_back(
             lambda tx: tx.connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE='40001'; END $$")
         )
 
+    storage.close()
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernel goes on accepting when the server hangs; who connects gives up, and may come back."""
+    monkeypatch.setattr(engine_module, "CONNECT_SECONDS_MAX", 2)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{tmp_path}/.s.PGSQL.5432")
+        silent.listen()
+        with pytest.raises(StorageUnavailable):
+            open_storage(f"postgresql+psycopg://gateway@/none?host={tmp_path}")
+
+
+def test_a_server_that_hangs_in_the_middle_is_unavailable_within_a_bound(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps none of its own time-outs then; the connection is given up, for its next answer would come too late."""
+    storage = open_storage(postgresql_url)
+    monkeypatch.setattr(engine_module, "ANSWER_SECONDS_MAX", 0.2)
+
+    with pytest.raises(StorageUnavailable):
+        storage.read(lambda tx: tx.connection.exec_driver_sql("SELECT pg_sleep(30)"))
+
+    assert storage.read(partners) == []
     storage.close()
 
 
