@@ -164,7 +164,7 @@ def serve(settings: Settings) -> None:
             )
         if settings.address_file and settings.peer_mode == "direct":
             host, number = port.getsockname()[:2]
-            settings.address_file.write_text(f"{host}:{number}\n", encoding="utf-8")
+            write_address(settings.address_file, host, number)
         application = create_application(gateway.desk, lifespan=partial(_lifespan, gateway))
         server = GatewayServer(
             Metered(application, gateway.metrics, frozenset(shape.product for shape in gateway.contracts.shapes)),
@@ -180,9 +180,21 @@ def serve(settings: Settings) -> None:
         gateway.close()
 
 
+def write_address(file: Path, host: str, port: int) -> None:
+    """Write where the gateway listens, whole or not at all.
+
+    Raises:
+        SettingsInvalid: when there is no place for it.
+    """
+    aside = file.with_name(f"{file.name}.partial")
+    with _named("address_file", file):
+        aside.write_text(f"{host}:{port}\n", encoding="utf-8")
+        aside.replace(file)
+
+
 @contextlib.contextmanager
 def _named(setting: str, value: object) -> Iterator[None]:
-    """Say which setting it was when a port or socket cannot be opened."""
+    """Say which setting it was when a port, socket or file cannot be opened."""
     try:
         yield
     except OSError as error:

@@ -4,25 +4,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from gateway.client import GatewayClient, submit_file
+from gateway.app import write_address
+from gateway.client import GatewayClient, InputUnusable, submit_file
 from gateway.client import channel as channel_module
+from gateway.client.outbox import WAITING, Outbox
 from gateway.client.outcome import FileOutcome
+from gateway.settings import SettingsInvalid
 from gateway.wire.receipt import verify_receipt
-from tests.faults.files import FileFaults, FilePoint, failing_files, file_points
+from tests.faults.files import ERRORS, FileFaults, FilePoint, failing_files, file_points
 from tests.faults.injection import ProcessGone, chosen
-from tests.unit.client.fake_gateway import FakeGateway, StoppedClock
+from tests.unit.client.fake_gateway import NOW, FakeGateway, StoppedClock
 from tests.unit.client.test_submit_file import CSV, EVENTS
 
 SAMPLE = 6
 RECORDS = {"table.csv": 3, "events.ndjson": 25}
 CONTRACTS = {"table.csv": "flow", "events.ndjson": "border-event"}
+Send = Callable[[GatewayClient, Path], FileOutcome]
 
 
 @contextmanager
@@ -37,37 +42,69 @@ def sender(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Fake
         yield fake, client
 
 
-def send(client: GatewayClient, path: Path) -> FileOutcome:
+def at_once(client: GatewayClient, path: Path) -> FileOutcome:
+    """Send a file as `gateway submit` does."""
     return submit_file(client, path, CONTRACTS[path.name], "1.0.0", records_per_part=10)
 
 
-@pytest.mark.parametrize("name", RECORDS)
+def by_outbox(client: GatewayClient, path: Path) -> FileOutcome:
+    """Send a file as `gateway outbox add` and `run` do."""
+    outbox = Outbox(path.parent / "outbox")
+    outbox.resume()
+    entry = outbox.add(path, f"{CONTRACTS[path.name]}/1.0.0", at=NOW)
+    done = outbox.attempt(client, entry, at=NOW) if entry.state == WAITING else entry
+    files = outbox.input_path(done).parent
+    told = files / f"{path.name}.refused.ndjson"
+    assert not outbox.input_path(done).exists(), "a copy of the records stays behind"
+    if told.exists():
+        shutil.copy(told, path.parent)
+    return FileOutcome(done.records, tuple(files.rglob("*.receipt.json")), "unwitnessed")
+
+
+JOURNEYS = [("table.csv", at_once), ("events.ndjson", at_once), ("events.ndjson", by_outbox)]
+
+
+@pytest.mark.parametrize(("name", "send"), JOURNEYS)
 def test_a_failing_disk_costs_the_sender_neither_a_record_nor_a_receipt(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a failed or last fsync or rename the next run ends the work, and nothing was kept twice."""
-    every = file_points(counted(tmp_path / "counted", monkeypatch, name))
-    strike(chosen(every, SAMPLE), name, tmp_path, monkeypatch)
+    every = file_points(counted(tmp_path / "counted", monkeypatch, name, send))
+    strike(chosen(every, SAMPLE), name, send, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize(("name", "send"), JOURNEYS)
 def test_no_failing_call_costs_the_sender_a_record_or_a_receipt(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole form: every call, in every way in which it can fail."""
-    faults = counted(tmp_path / "counted", monkeypatch, name)
+    faults = counted(tmp_path / "counted", monkeypatch, name, send)
     every = file_points(faults)
-    strike(every, name, tmp_path, monkeypatch)
+    strike(every, name, send, tmp_path, monkeypatch)
 
-    print(f"\nfaults: {name} of a sender: calls={len(faults.calls)} injected={len(every)} lost=0")
+    print(f"\nfaults: {name} {send.__name__}: calls={len(faults.calls)} injected={len(every)} lost=0")
 
 
-def strike(every: list[FilePoint], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_address_file_is_whole_or_the_one_before(error: int, tmp_path: Path) -> None:
+    """Whoever starts a gateway reads from it where to connect; half an address would send it elsewhere."""
+    file = tmp_path / "address"
+    write_address(file, "127.0.0.1", 8443)
+
+    with failing_files(FilePoint(0, error)), pytest.raises(SettingsInvalid, match="address_file"):
+        write_address(file, "127.0.0.1", 9443)
+
+    assert file.read_text() == "127.0.0.1:8443\n"
+    write_address(file, "127.0.0.1", 9443)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["127.0.0.1:9443\n"]
+
+
+def strike(every: list[FilePoint], name: str, send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, point in enumerate(every):
         with sender(tmp_path / str(number), monkeypatch) as (fake, client):
             path = tmp_path / str(number) / name
-            with failing_files(point) as faults, suppress(OSError, ProcessGone):
+            with failing_files(point) as faults, suppress(OSError, ProcessGone, InputUnusable):
                 send(client, path)
             assert faults.fired
 
@@ -76,7 +113,7 @@ def strike(every: list[FilePoint], name: str, tmp_path: Path, monkeypatch: pytes
             check(fake, client, outcome, path, point)
 
 
-def counted(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> FileFaults:
+def counted(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, send: Send) -> FileFaults:
     with sender(folder, monkeypatch) as (_, client), failing_files() as faults:
         send(client, folder / name)
     return faults
