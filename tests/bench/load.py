@@ -2,7 +2,8 @@
 """The other side; this file is about the process that sends requests made beforehand over kept-open connections.
 
 It reads its order as one JSON line, opens the connections, says "ready", and at "go" sends every request once, each
-connection taking the next when its answer is whole. It knows nothing of the gateway, and makes and checks no signature.
+connection taking the next when its answer is whole; what was turned away for the rate is sent again. It knows nothing
+of the gateway, and makes and checks no signature.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import uvloop
 
 LENGTH_BYTES = 4
+TOO_MANY = 429
 
 
 def packed(requests: list[bytes]) -> bytes:
@@ -70,7 +72,10 @@ async def talk(
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         await reader.readexactly(int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]))
         milliseconds.append(1000 * (time.perf_counter() - start))
-        statuses[int(head[9:12])] += 1
+        status = int(head[9:12])
+        statuses[status] += 1
+        if status == TOO_MANY:
+            requests.append(request)
 
 
 def tls(order: dict[str, Any]) -> ssl.SSLContext:
