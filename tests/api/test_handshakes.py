@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
+from pathlib import Path
 
 import pytest
 
 from gateway.auditlog.receipts import fields_of
 from gateway.errors import Reason
 from tests.api.asking import last_event_id, newest_event, read_refused
-from tests.running import USA, Running
+from tests.running import READ_SECONDS, USA, Running, running
 
 SPECIMENS = {
     Reason.CERTIFICATE_REQUIRED: (None, "certificate required"),
@@ -51,3 +53,24 @@ def test_health_is_told_to_those_who_may_connect(gateway: Running) -> None:
 
     assert (status, json.loads(body)["reasons"]) == (200, [])
     assert gateway.get(USA, "/healthz")[0] == 200
+
+
+def version_of(gateway: Running) -> str | None:
+    """Return what a program that knows TLS 1.2 only agrees on with the gateway."""
+    context = ssl.create_default_context(cafile=str(gateway.files.server_ca))
+    context.load_cert_chain(gateway.party(USA).tls_cert, gateway.party(USA).tls_key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection(("localhost", gateway.files.port), timeout=READ_SECONDS) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as tls,
+    ):
+        return tls.version()
+
+
+def test_an_older_platform_gets_tls_1_2_by_the_setting_only(gateway: Running, tmp_path: Path) -> None:
+    """The default is 1.3, at every edge."""
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
+        version_of(gateway)
+
+    with running(tmp_path / "sandbox", environment={"GATEWAY_TLS12": "true"}) as older:
+        assert version_of(older) == "TLSv1.2"

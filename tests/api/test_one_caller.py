@@ -123,3 +123,12 @@ def test_other_versions_and_heads_without_one_host_are_refused(gateway: Running,
     else:
         status, headers, body = parse_answer(answer)
         check_problem(gateway, status, headers, json.loads(body), Reason.REQUEST_MALFORMED)
+
+
+def test_a_certificate_that_stands_for_nobody_here_is_a_stranger_s_again(narrow: Running) -> None:
+    """Whose pin was withdrawn goes on at the rate of those who are not known."""
+    known = narrow.get("GTM.SEGEPLAN", "/v1/submissions")[0]
+
+    statuses = [narrow.get("GTM.SEGEPLAN", "/v1/audit/events")[0] for _ in range(3)]
+
+    assert (known, statuses) == (200, [401, 401, 429])

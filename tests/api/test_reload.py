@@ -80,6 +80,8 @@ def test_a_revoked_certificate_is_refused_on_its_open_connection(tmp_path: Path,
         gateway.connection(GTM) as other,
     ):
         assert (ask(revoked)[0], ask(other)[0]) == (200, 200)
+        if how == "signal":
+            reload(gateway, how, "files reloaded", "tls")  # Though nothing has changed: an order is an order.
 
         revoke(gateway, "USA", USA)
         reload(gateway, how, "files reloaded", "anchors of USA")
@@ -87,7 +89,7 @@ def test_a_revoked_certificate_is_refused_on_its_open_connection(tmp_path: Path,
         status, body = ask(revoked)
         assert (status, b"certificate-revoked" in body) == (401, True)
         assert ask(other)[0] == 200
-        reload_done(gateway)
+        reload_done(gateway, 2 if how == "signal" else 1)
         with pytest.raises(ssl.SSLError, match="revoked"):
             gateway.get(USA, "/v1/contracts")
         (gateway.files.folder / "authorities" / "USA" / "crl.pem").write_bytes(b"no list")
@@ -97,10 +99,10 @@ def test_a_revoked_certificate_is_refused_on_its_open_connection(tmp_path: Path,
         assert ask(other)[0] == 200
 
 
-def reload_done(gateway: Running) -> None:
+def reload_done(gateway: Running, times: int) -> None:
     """Wait for the TLS context, which is made after the anchors."""
     deadline = time.monotonic() + RELOAD_SECONDS_MAX
-    while not told(gateway, "files reloaded", "tls"):
+    while told(gateway, "files reloaded", "tls") < times:
         assert time.monotonic() < deadline
 
 
