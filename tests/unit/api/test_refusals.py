@@ -59,7 +59,7 @@ def test_the_refusals_of_many_strangers_become_one_count(desk: Desk) -> None:
     events = kept(desk)
     assert [event["kind"] for event in events] == ["request.refused"] * EVENTS + ["requests.limited"] * 2
     assert [(event["source"], event["reason"], event["count"]) for event in events[EVENTS:]] == [
-        ("-", "unknown-partner", 1),
+        (visit(EVENTS).source, "unknown-partner", 1),
         ("-", "unknown-partner", 9 - EVENTS),
     ]
 
