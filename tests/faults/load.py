@@ -53,6 +53,8 @@ async def _offer(gateway: Running, requests: deque[bytes], per_second: float, co
             except (OSError, EOFError):
                 # The bound on connections, or on their age: the client's next attempt opens another.
                 tally.cut += 1
+                if writer is not None:
+                    writer.transport.abort()
                 writer = None
         if writer is not None:
             writer.transport.abort()
