@@ -7,10 +7,10 @@ import asyncio
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.running import USA, Running
+from tests.running import Running
 
 ANSWER_SECONDS_MAX = 60
 
@@ -26,42 +26,49 @@ class Tally:
     seconds: float = 0.0
 
 
-def offer(gateway: Running, requests: Sequence[bytes], *, per_second: float, connections: int) -> Tally:
-    """Send every request once, at its time or as soon after it as one of the connections is free."""
-    return asyncio.run(_offer(gateway, deque(requests), per_second, connections))
+def offer(gateway: Running, requests: Mapping[str, Sequence[bytes]], *, per_second: float, connections: int) -> Tally:
+    """Send each partner's requests once, at their time or as soon after it as one of its connections is free."""
+    return asyncio.run(_offer(gateway, requests, per_second / len(requests), connections))
 
 
-async def _offer(gateway: Running, requests: deque[bytes], per_second: float, connections: int) -> Tally:
-    tally = Tally()
-    context = ssl.create_default_context(cafile=str(gateway.files.server_ca))
-    credentials = gateway.credentials(USA)
-    context.load_cert_chain(credentials.tls_cert, credentials.tls_key)
-    start = time.monotonic()
-    total = len(requests)
-
-    async def talk() -> None:
-        reader = writer = None
-        while requests:
-            due = start + (total - len(requests)) / per_second
-            request = requests.popleft()
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            try:
-                if writer is None:
-                    names = {"ssl": context, "server_hostname": "localhost"}
-                    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.files.port, **names)
-                await _exchange(reader, writer, request, tally)
-            except (OSError, EOFError):
-                # The bound on connections, or on their age: the client's next attempt opens another.
-                tally.cut += 1
-                if writer is not None:
-                    writer.transport.abort()
-                writer = None
-        if writer is not None:
-            writer.transport.abort()
-
-    await asyncio.gather(*(talk() for _ in range(connections)))
+async def _offer(
+    gateway: Running, requests: Mapping[str, Sequence[bytes]], per_second: float, connections: int
+) -> Tally:
+    tally, start = Tally(), time.monotonic()
+    await asyncio.gather(
+        *(
+            _talk(gateway, partner, waiting, per_second, tally)
+            for partner, waiting in ((partner, deque(some)) for partner, some in requests.items())
+            for _ in range(connections)
+        )
+    )
     tally.seconds = time.monotonic() - start
     return tally
+
+
+async def _talk(gateway: Running, partner: str, waiting: deque[bytes], per_second: float, tally: Tally) -> None:
+    context = ssl.create_default_context(cafile=str(gateway.files.server_ca))
+    credentials = gateway.credentials(partner)
+    context.load_cert_chain(credentials.tls_cert, credentials.tls_key)
+    start, total = time.monotonic(), len(waiting)
+    reader = writer = None
+    while waiting:
+        due = start + (total - len(waiting)) / per_second
+        request = waiting.popleft()
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        try:
+            if writer is None:
+                names = {"ssl": context, "server_hostname": "localhost"}
+                reader, writer = await asyncio.open_connection("127.0.0.1", gateway.files.port, **names)
+            await _exchange(reader, writer, request, tally)
+        except (OSError, EOFError):
+            # The bound on connections, or on their age: the client's next attempt opens another.
+            tally.cut += 1
+            if writer is not None:
+                writer.transport.abort()
+            writer = None
+    if writer is not None:
+        writer.transport.abort()
 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, tally: Tally) -> None:
