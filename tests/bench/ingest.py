@@ -12,14 +12,13 @@ import contextlib
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
+from tests.bench.events import next_lines
 from tests.bench.limit import Limit
 from tests.bench.machine import MIB, Cost, settle
 from tests.bench.servers import Batches, Contestant, bare_server, gateway_server, plain_server
 from tests.engines import PostgresServer
-from tests.synthetic import event_lines
 
 # Submissions in a round, and connections that send them, by records in a submission.
 SHAPES = {1: (2000, 64), 100: (200, 16), 10_000: (4, 2), 100_000: (1, 1)}
@@ -35,13 +34,15 @@ class Arena:
     plain: Contestant
     gateway: Contestant
     bare: Contestant
-    seed: int = 1000
+    number: int = 0
 
     def batches(self, count: int, records: int) -> Batches:
         """Return batches of records that nobody has seen."""
-        self.seed += 1
-        lines = event_lines(count * records, seed=self.seed)
-        return [list(islice(lines, records)) for _ in range(count)]
+        made = []
+        for _ in range(count):
+            self.number += 1
+            made.append(list(next_lines(records, number=self.number)))
+        return made
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ import statistics
 import time
 from pathlib import Path
 
+from tests.bench.events import next_lines
 from tests.bench.limit import PRODUCT, VERSION
 from tests.running import USA, running
-from tests.synthetic import event_lines
 
 SUBMISSIONS = 200
 WARM = 20
@@ -19,7 +19,7 @@ def latency(folder: Path) -> dict[str, float]:
     """Return median and 95th percentile in milliseconds on SQLite, signing and verifying in the SDK included."""
     taken = []
     with running(folder) as gateway, gateway.client(USA) as client:
-        for line in event_lines(WARM + SUBMISSIONS, seed=7):
+        for line in next_lines(WARM + SUBMISSIONS, number=1):
             start = time.perf_counter()
             outcome = client.submit_lines(PRODUCT, VERSION, [line])
             taken.append(1000 * (time.perf_counter() - start))
