@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -300,6 +300,11 @@ def _program(
         except BaseException:
             process.kill()
             raise
+        finally:
+            # What is still buffered finds no reader when the program has ended; closing must not hide why it did.
+            if process.stdin is not None:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
         if process.wait() != 0:
             told.seek(0)
             raise SnapshotFailed(f"{name}: {told.read().decode(errors='replace').strip()[-2000:]}")
