@@ -137,7 +137,11 @@ class Log:
 
     def act(self, office: Office) -> object:
         office.keeper._step()
-        return office.keeper.state.status
+        status = office.keeper.state.status
+        if status is KeeperStatus.STORAGE_UNAVAILABLE:
+            # The same process goes on, too: nothing half-grown may be left in its memory.
+            office.settle()
+        return status
 
     def after(self, office: Office, outcome: object, *, twin: bool) -> None:
         del twin
