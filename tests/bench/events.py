@@ -18,14 +18,14 @@ from gateway.wire.canonical import canonical_bytes
 from tests.running import USA
 from tests.synthetic import CELLS
 
-SPAN = timedelta(minutes=10)
+SPAN = timedelta(minutes=1)
 HISTORY = timedelta(days=40)
 _NOW = datetime.now(UTC)
 _HISTORY_END = _NOW - timedelta(days=20)
 
 
 def next_lines(count: int, *, number: int) -> Iterator[bytes]:
-    """Return canonical lines whose ids were made in one span of ten minutes, later for a higher number."""
+    """Return canonical lines whose ids were made in one minute, a later one for a higher number."""
     return _lines(count, number, _HISTORY_END + number * SPAN, SPAN)
 
 
