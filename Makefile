@@ -46,7 +46,7 @@ bench: $(READY) ## how fast, beside what one core can do, a plain build and a ba
 	$(BIN)/python -m tests.bench $(ARGS)
 
 conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and more) against a running gateway, and the public data
-	.ci/tools curl openssl nginx haproxy promtool systemd-analyze
+	.ci/tools curl openssl nginx haproxy promtool systemd-analyze node npm
 	$(BIN)/pytest -q -m "conformance or data" $(ARGS)
 
 soak: $(READY) ## kill -9 at random moments, on each engine, and whatever else takes minutes

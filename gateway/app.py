@@ -53,6 +53,8 @@ from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
 from gateway.storage.rollups import fold
+from gateway.tokens.access import TokenKey
+from gateway.tokens.desk import TokensDesk
 from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.policy_file import parse_policy
 
@@ -137,6 +139,20 @@ def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Des
         turns=Turns(max(1, settings.worker_threads // 4)),
         submitting=anyio.CapacityLimiter(settings.worker_threads),
         reading=anyio.CapacityLimiter(settings.worker_threads),
+        tokens=_tokens(settings, intake),
+    )
+
+
+def _tokens(settings: Settings, intake: IntakeDesk) -> TokensDesk | None:
+    if settings.token_key is None:
+        return None
+    return TokensDesk(
+        intake.clock,
+        intake.storage,
+        intake.policy.policies,
+        TokenKey.load(settings.token_key),
+        issuer=settings.public_origin,
+        seconds=settings.token_seconds,
     )
 
 

@@ -54,6 +54,11 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate-limited"
     LOG_STALLED = "log-stalled"
     STORAGE_UNAVAILABLE = "storage-unavailable"
+    GRANT_UNSUPPORTED = "grant-unsupported"
+    CLIENT_UNAUTHENTICATED = "client-unauthenticated"
+    SCOPE_NOT_GRANTED = "scope-not-granted"
+    TOKEN_INVALID = "token-invalid"  # noqa: S105 -- a reason
+    SCOPE_INSUFFICIENT = "scope-insufficient"
 
 
 class RecordCode(StrEnum):
@@ -206,8 +211,8 @@ class SignatureNotYetValid(Refusal):
 
 class Replayed(Refusal):
     reason = Reason.REPLAYED
-    en = "The nonce was used before with another request."
-    es = "El nonce ya se usó con otra solicitud."
+    en = "The nonce or jti was used before with another request."
+    es = "El nonce o jti ya se usó con otra solicitud."
 
 
 class DigestMissing(Refusal):
@@ -346,3 +351,33 @@ class StorageUnavailable(Refusal):
     reason = Reason.STORAGE_UNAVAILABLE
     en = "The database cannot be reached for the moment."
     es = "Por el momento no se puede acceder a la base de datos."
+
+
+class GrantUnsupported(Refusal):
+    reason = Reason.GRANT_UNSUPPORTED
+    en = "The only grant here is client_credentials."
+    es = "La única concesión aquí es client_credentials."
+
+
+class ClientUnauthenticated(Refusal):
+    reason = Reason.CLIENT_UNAUTHENTICATED
+    en = "The partner did not authenticate for a token: {what}."
+    es = "El socio no se autenticó para un testigo: {what}."
+
+
+class ScopeNotGranted(Refusal):
+    reason = Reason.SCOPE_NOT_GRANTED
+    en = "Roles and agreements grant these scopes: {granted}."
+    es = "Las funciones y los acuerdos conceden estos alcances: {granted}."
+
+
+class TokenInvalid(Refusal):
+    reason = Reason.TOKEN_INVALID
+    en = "The access token does not hold here: {what}."
+    es = "El testigo de acceso no vale aquí: {what}."
+
+
+class ScopeInsufficient(Refusal):
+    reason = Reason.SCOPE_INSUFFICIENT
+    en = "The access token lacks the scope {scope}."
+    es = "Al testigo de acceso le falta el alcance {scope}."

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 # Debian's package of a program that is not called like it; `.ci/tools` knows the same.
-PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd"}
+PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd", "node": "nodejs"}
 
 
 def program(name: str) -> str:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Lifespan
 
+from gateway.api.bearer import bearer_guard
 from gateway.api.description import DescribedApplication
 from gateway.api.desk import Desk
 from gateway.api.edge import Edge, handlers
@@ -17,6 +18,7 @@ from gateway.api.routes.own import own_routes
 from gateway.api.routes.receipts import receipt_routes
 from gateway.api.routes.sdmx import sdmx_routes
 from gateway.api.routes.submissions import submission_routes
+from gateway.api.routes.tokens import token_routes
 from gateway.api.routes.wellknown import wellknown_routes
 
 ROUTES = (
@@ -27,6 +29,7 @@ ROUTES = (
     sdmx_routes,
     log_routes,
     audit_routes,
+    token_routes,
     wellknown_routes,
     health_routes,
 )
@@ -45,6 +48,7 @@ def create_application(desk: Desk, *, lifespan: Lifespan[FastAPI]) -> ASGIApp:
         redirect_slashes=False,
         exception_handlers=handlers(desk),
     )
+    guards = [Depends(bearer_guard(desk))]
     for routes in ROUTES:
-        app.include_router(routes(desk))
+        app.include_router(routes(desk), dependencies=guards)
     return Edge(app, desk)

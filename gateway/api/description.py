@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from gateway.aggregates.dataflow import CSV_TYPE
 from gateway.api.problems import ROWS
 from gateway.signing.head import MEDIA_TYPES as SUBMISSION_MEDIA_TYPES
+from gateway.tokens.desk import TOKEN_PATH
 from gateway.wire.problem import PROBLEM_JSON
 
 _JSON: Final = ("application/json",)
@@ -35,12 +36,14 @@ _ANSWERS: Final[dict[str, Mapping[int, tuple[str, ...]]]] = {
     "/log/policy": {200: _TEXT},
     "/log/{shard}/checkpoint": {200: _TEXT},
     "/log/{shard}/tile/{path}": {200: ("application/octet-stream",)},
+    "/oauth/keys": {200: ("application/jwk-set+json",)},
     "/.well-known/gateway-keys": {200: ("application/jwk-set+json",)},
     "/problems/{reason}": {200: ("text/html",)},
     "/readyz": {200: _JSON, 503: _JSON},
 }
 _REFUSED_ALWAYS: Final[tuple[int, ...]] = (400, 401, 403, 404, 429, 503)
-_SUBMISSION: Final = {"required": True, "content": {media_type: {} for media_type in SUBMISSION_MEDIA_TYPES}}
+# What an operation takes in its body; the others take a submission.
+_BODIES: Final[dict[str, tuple[str, ...]]] = {TOKEN_PATH: ("application/x-www-form-urlencoded",)}
 
 
 class DescribedApplication(FastAPI):
@@ -61,18 +64,24 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in operations.items():
             refused = _REFUSED_ALWAYS
             if method == "post":
-                operation["requestBody"] = _SUBMISSION
+                taken = _BODIES.get(path, SUBMISSION_MEDIA_TYPES)
+                operation["requestBody"] = {"required": True, "content": {media_type: {} for media_type in taken}}
                 refused = tuple(reasons)
             elif path.startswith(("/sdmx/", "/v1/own/")):
                 refused = (*_REFUSED_ALWAYS, 422)
             answers = _ANSWERS.get(path, {200: _JSON})
             operation["responses"] = {
-                **{str(status): {"$ref": f"#/components/responses/{status}"} for status in refused},
+                **{str(status): _refused(path, status) for status in refused},
                 **{str(status): _answer(media_types) for status, media_types in answers.items()},
             }
     problems = {str(status): _problem(status, of_status) for status, of_status in sorted(reasons.items())}
     document["components"] = {"responses": problems}
     return document
+
+
+def _refused(path: str, status: int) -> dict[str, Any]:
+    # The token endpoint says no in the words of OAuth.
+    return _answer(_JSON) if path == TOKEN_PATH else {"$ref": f"#/components/responses/{status}"}
 
 
 def _answer(media_types: tuple[str, ...]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gateway.api.limits import Admission, Bursts, Turns
 from gateway.api.peer import PeerMode
 from gateway.auditlog.keeper import LogKeeper
 from gateway.intake.desk import IntakeDesk
+from gateway.tokens.desk import TokensDesk
 from gateway.wire.keys import Signer
 from gateway.wire.policy_file import LogPolicy
 
@@ -43,6 +44,7 @@ class Desk:
     submitting: anyio.CapacityLimiter
     reading: anyio.CapacityLimiter
     bursts: Bursts = field(default_factory=Bursts)
+    tokens: TokensDesk | None = None
 
     async def read(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run work on a thread for reads: no database call and no parsing of certificates on the event loop."""

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.answers import SignedAnswer, asked_for
+from gateway.api.bearer import challenge, oauth_document
 from gateway.api.desk import Desk
 from gateway.api.language import language_of
 from gateway.api.peer import without_claims
@@ -30,6 +31,7 @@ from gateway.api.requests import check_request, target_uri
 from gateway.api.visit import Visit, peer_of, place_of, visit_of
 from gateway.errors import NotFound, Refusal, RequestMalformed
 from gateway.identifiers import new_id
+from gateway.tokens.desk import TOKEN_PATH
 from gateway.wire.problem import PROBLEM_JSON
 
 WATCHED_PATHS = frozenset({"/healthz", "/readyz"})
@@ -135,7 +137,11 @@ async def refused(desk: Desk, visit: Visit, refusal: Refusal) -> Response:
         headers["audit-event"] = problem.audit_event
     if refusal.retry_after_seconds is not None:
         headers["retry-after"] = str(refusal.retry_after_seconds)
+    if wanted := challenge(refusal, problem):
+        headers["www-authenticate"] = wanted
     log.info("request refused", reason=problem.reason, audit_event=problem.audit_event)
+    if visit.path == TOKEN_PATH:
+        return JSONResponse(oauth_document(refusal, problem), problem.status, headers)
     return JSONResponse(problem.to_dict(), problem.status, headers, PROBLEM_JSON)
 
 

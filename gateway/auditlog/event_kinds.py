@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 
+from gateway.auditlog.event_kinds_exchange import KINDS
 from gateway.auditlog.events import OPERATOR, AuditEvent
 
 
@@ -376,6 +377,7 @@ EVENT_CLASSES: Mapping[str, type[AuditEvent]] = {
         RecordsDeleted,
         LogStarted,
         LogRestored,
+        *KINDS,
     )
 }
 

@@ -196,6 +196,7 @@ def _write_gateway_keys(sandbox: SandboxFiles, times: _Times) -> str:
     _write_pair(own, "server", pki.issue_server(operator, ["localhost", "127.0.0.1"], OPERATOR_NAME, leaf))
     answer, log = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
     pki.write_key(own / "answer.key", answer)
+    pki.write_key(own / "token.key", pki.new_tls_key())
     pki.write_key(own / "log.key", log)
     keys = [published_jwk(FileSigner.of(answer))]
     pki.write_public(sandbox.answer_keys, json.dumps({"keys": keys}, indent=2).encode() + b"\n")

@@ -120,6 +120,7 @@ def write_settings(sandbox: SandboxFiles, countries: Iterable[str], contracts_ro
             "anchors": {country: Path(f"authorities/{country}/ca.pem") for country in places},
             "revocation_lists": {country: Path(f"authorities/{country}/crl.pem") for country in places},
             "answer_key": Path("gateway/answer.key"),
+            "token_key": Path("gateway/token.key"),
             "log_key": Path("gateway/log.key"),
             "log_origin": sandbox.log_origin,
             "log_policy": Path("log.policy"),

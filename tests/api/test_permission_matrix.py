@@ -8,6 +8,7 @@ import json
 import pytest
 
 from tests.api.asking import line, send, signed
+from tests.api.test_tokens import ask, by_certificate
 from tests.running import GTM, USA, Running
 
 # A provider, a partner that only reads, an officer of security, an approver, and someone whom nobody pinned.
@@ -36,6 +37,9 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /log/{shard}/tile/{path}": REGISTERED,
     "GET /v1/audit/events": (401, 401, 200, 403, 401),
     "GET /v1/audit/events/{event_id}": (401, 401, 200, 403, 401),
+    "POST /oauth/token": (200, 200, 401, 401, 401),
+    "GET /oauth/keys": ANYONE,
+    "GET /.well-known/oauth-authorization-server": ANYONE,
     "GET /.well-known/gateway-keys": ANYONE,
     "GET /problems/{reason}": ANYONE,
     "GET /healthz": ANYONE,
@@ -55,6 +59,8 @@ def places(gateway: Running) -> dict[str, str]:
 
 def status_of(gateway: Running, operation: str, caller: str, places: dict[str, str]) -> int:
     method, path = operation.split(" ")
+    if path == "/oauth/token":
+        return ask(gateway, caller, by_certificate(caller)).status
     if method == "POST":
         action = "/validate" if path.endswith("/validate") else ""
         party = GTM if caller == "unpinned" else caller

@@ -13,12 +13,12 @@ from gateway.errors import CertificateRefused, ContractViolated, Reason, Refusal
 
 STATUSES = {
     400: "digest-missing digest-mismatch body-incomplete request-malformed idempotency-key-missing purpose-missing "
-    "records-root-mismatch",
+    "records-root-mismatch grant-unsupported scope-not-granted",
     401: "certificate-required certificate-untrusted certificate-expired certificate-not-yet-valid "
     "certificate-revoked unknown-partner signature-missing signature-malformed signature-component-missing "
     "signature-key-unknown signature-algorithm-mismatch signature-invalid signature-expired signature-not-yet-valid "
-    "replayed",
-    403: "partner-suspended denied-by-policy",
+    "replayed client-unauthenticated token-invalid",
+    403: "partner-suspended denied-by-policy scope-insufficient",
     404: "not-found",
     409: "idempotency-conflict",
     410: "contract-retired",
