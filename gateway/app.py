@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,6 +40,7 @@ from gateway.auditlog.keeper import LogKeeper
 from gateway.clock import SystemClock
 from gateway.contracting.contract import ContractSet
 from gateway.contracting.load import packaged_root
+from gateway.corrections.deliver import DeliveryDesk, deliver_due
 from gateway.errors import Reason, Refusal
 from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
@@ -60,6 +62,7 @@ from gateway.wire.policy_file import parse_policy
 
 BURSTS_SECONDS = 10
 FOLD_SECONDS = 60
+NOTICES_SECONDS = 1
 DAY_SECONDS = 86_400
 RETRY_JOB_SECONDS = 300
 FLOW = "flow"
@@ -304,7 +307,8 @@ def _tls(settings: Settings) -> TlsKeeper | None:
 async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
     gateway.keeper.start()
     jobs = [
-        asyncio.create_task(job(gateway)) for job in (_record_bursts, _fold_rollups, _retention, _warn_of_stale_lists)
+        asyncio.create_task(job(gateway))
+        for job in (_record_bursts, _fold_rollups, _retention, _warn_of_stale_lists, _deliver_notices)
     ]
     path = gateway.settings.operator_socket
     operator = _operator(gateway, path) if path else None
@@ -352,6 +356,21 @@ async def _fold_rollups(gateway: Gateway) -> None:
                 pass
         except Refusal as away:
             log.warning("totals not folded", cause=away.reason)
+
+
+async def _deliver_notices(gateway: Gateway) -> None:
+    settings, intake = gateway.settings, gateway.desk.intake
+    trust = ssl.create_default_context(cafile=str(settings.webhook_anchors) if settings.webhook_anchors else None)
+    desk = DeliveryDesk(
+        intake.clock, gateway.storage, gateway.desk.answer_signer, trust=trust, private=settings.sandbox
+    )
+    while True:
+        await asyncio.sleep(NOTICES_SECONDS)
+        try:
+            if await asyncio.to_thread(deliver_due, desk):
+                gateway.keeper.wake()
+        except Refusal as away:
+            log.warning("notices not sent", cause=away.reason)
 
 
 async def _warn_of_stale_lists(gateway: Gateway) -> None:

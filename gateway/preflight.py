@@ -23,6 +23,7 @@ from gateway.settings import Settings
 from gateway.storage import log
 from gateway.storage.engine import open_storage
 from gateway.storage.migrate import check
+from gateway.tokens.access import TokenKey
 from gateway.wire.keys import FileSigner, KeyUnsupported
 from gateway.wire.note import Verifier, verifier_of
 from gateway.wire.policy_file import PolicyInvalid, parse_policy
@@ -54,7 +55,7 @@ def warnings(settings: Settings, *, at: datetime) -> Iterator[str]:
 
 
 def _modes(settings: Settings) -> Iterator[str]:
-    for name in ("tls_key", "answer_key", "log_key"):
+    for name in ("tls_key", "answer_key", "token_key", "log_key"):
         path: Path | None = getattr(settings, name)
         if path and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
             yield f"{name}: {path} has mode {mode:04o}, others could take the key; chmod 600, and make a new key"
@@ -91,6 +92,11 @@ def _log_keys(settings: Settings) -> Iterator[str]:
         FileSigner.load(settings.answer_key)
     except (OSError, KeyUnsupported) as error:
         yield f"answer_key: {error}; it is a PKCS#8 PEM file without a password"
+    try:
+        if settings.token_key:
+            TokenKey.load(settings.token_key)
+    except (OSError, ValueError) as error:
+        yield f"token_key: {error}; it is a P-256 key in a PKCS#8 PEM file without a password"
     try:
         verifier = verifier_of(FileSigner.load(settings.log_key), settings.log_origin)
     except (OSError, ValueError) as error:

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         default=None, description="Private P-256 key that signs access tokens, PKCS#8 PEM; without it there are none."
     )
     token_seconds: int = Field(default=300, ge=300, le=600, description="How long an access token holds.")
+    webhook_anchors: ExistingFile | None = Field(
+        default=None, description="CA certificates that webhooks are trusted by, PEM; by default the machine's own."
+    )
     log_key: ExistingFile = Field(description="Private Ed25519 key that signs checkpoints, PKCS#8 PEM.")
     log_origin: str = Field(pattern=r"^[a-z0-9.-]+(:\d+)?/log/\d{4}$", description="Origin, <public host>/log/<year>.")
     log_policy: ExistingFile = Field(description="The log policy handed to verifiers (tlog-policy text).")
@@ -137,7 +140,7 @@ def bound_of(name: str) -> str:
 
 _PATHS = frozenset({
     "contracts_dir", "address_file", "listen_socket", "tls_certificate", "tls_key", "answer_key", "token_key",
-    "log_key", "log_policy", "operator_socket", "postgresql_programs",
+    "webhook_anchors", "log_key", "log_policy", "operator_socket", "postgresql_programs",
 })  # fmt: skip
 
 

@@ -90,6 +90,11 @@ BEGIN
     GRANT INSERT ON submission, refused_record, tombstone TO gateway_web;
     -- A record of flows is added, and marked once when another supersedes it.
     GRANT INSERT, UPDATE (superseded_by, superseded_at) ON flow_1 TO gateway_web;
+    -- Contested numbers: a contest ends once; a notice never changes, and how far it came does.
+    GRANT INSERT ON contest, contested_record, notice, subscriber TO gateway_web;
+    GRANT UPDATE (withdrawn_at) ON contest TO gateway_web;
+    GRANT DELETE ON contested_record TO gateway_web;
+    GRANT UPDATE (last_number, delivered_number, attempts, next_at) ON subscriber TO gateway_web;
     -- Not evidence: nonces of open windows, and sums that can be made again.
     GRANT INSERT, DELETE ON nonce, rollup_delta TO gateway_web;
     GRANT INSERT ON rollup TO gateway_web;
@@ -97,7 +102,7 @@ BEGIN
 
     -- What a caller is let in by, and what anyone with the log may see; it tells of each read and cannot read that again.
     GRANT SELECT ON partner, partner_key, officer, certificate_pin, approval, lifecycle, alembic_version TO gateway_serving;
-    GRANT SELECT ON log_head, leaf, tile, checkpoint TO gateway_serving;
+    GRANT SELECT ON log_head, leaf, tile, checkpoint, contested_record TO gateway_serving;
     GRANT INSERT ON event, event_audience, pending_event TO gateway_serving;
 
     -- Never another's: what the owner keeps to itself (C, N), what is embargoed, what was retracted, values that are

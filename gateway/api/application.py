@@ -12,6 +12,7 @@ from gateway.api.desk import Desk
 from gateway.api.edge import Edge, handlers
 from gateway.api.routes.audit import audit_routes
 from gateway.api.routes.contracts import contract_routes
+from gateway.api.routes.corrections import correction_routes
 from gateway.api.routes.health import health_routes
 from gateway.api.routes.log import log_routes
 from gateway.api.routes.own import own_routes
@@ -29,6 +30,7 @@ ROUTES = (
     sdmx_routes,
     log_routes,
     audit_routes,
+    correction_routes,
     token_routes,
     wellknown_routes,
     health_routes,

@@ -36,6 +36,7 @@ _ANSWERS: Final[dict[str, Mapping[int, tuple[str, ...]]]] = {
     "/log/policy": {200: _TEXT},
     "/log/{shard}/checkpoint": {200: _TEXT},
     "/log/{shard}/tile/{path}": {200: ("application/octet-stream",)},
+    "POST /v1/corrections": {201: _JSON, 200: _JSON},
     "/oauth/keys": {200: ("application/jwk-set+json",)},
     "/.well-known/gateway-keys": {200: ("application/jwk-set+json",)},
     "/problems/{reason}": {200: ("text/html",)},
@@ -43,7 +44,10 @@ _ANSWERS: Final[dict[str, Mapping[int, tuple[str, ...]]]] = {
 }
 _REFUSED_ALWAYS: Final[tuple[int, ...]] = (400, 401, 403, 404, 429, 503)
 # What an operation takes in its body; the others take a submission.
-_BODIES: Final[dict[str, tuple[str, ...]]] = {TOKEN_PATH: ("application/x-www-form-urlencoded",)}
+_BODIES: Final[dict[str, tuple[str, ...]]] = {
+    TOKEN_PATH: ("application/x-www-form-urlencoded",),
+    "/v1/corrections": _JSON,
+}
 
 
 class DescribedApplication(FastAPI):
@@ -69,7 +73,7 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
                 refused = tuple(reasons)
             elif path.startswith(("/sdmx/", "/v1/own/")):
                 refused = (*_REFUSED_ALWAYS, 422)
-            answers = _ANSWERS.get(path, {200: _JSON})
+            answers = _ANSWERS.get(f"{method.upper()} {path}") or _ANSWERS.get(path, {200: _JSON})
             operation["responses"] = {
                 **{str(status): _refused(path, status) for status in refused},
                 **{str(status): _answer(media_types) for status, media_types in answers.items()},

@@ -35,6 +35,7 @@ from gateway.api.server import GatewayServer, open_socket
 from gateway.auditlog.create import create_log
 from gateway.auditlog.restored import RestoreRefused, confirm_restore
 from gateway.clock import Clock, format_instant
+from gateway.corrections.deliver import WebhookUnfit, checked_url
 from gateway.errors import Fault, Refusal
 from gateway.identifiers import PARTNER_ID, country_of
 from gateway.identity.identify import ACTIVE
@@ -174,7 +175,7 @@ def _enrol(desk: OperatorDesk, words: Words) -> Done:
     name = words.get("name", "").strip()
     if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
         raise ActRefused(f"a name has 1 to {NAME_CHARS_MAX} printable characters")
-    certificate, key = _certificate(words), _signing_key(words)
+    certificate, key, url = _certificate(words), _signing_key(words), _url(words)
     now = desk.clock.now()
     entry = PartnerEntry(partner_id, country_of(partner_id), name, ACTIVE, roles, now)
 
@@ -184,6 +185,8 @@ def _enrol(desk: OperatorDesk, words: Words) -> Done:
         enrol.enrol_partner(tx, entry, at=now)
         _pin_in(tx, entry, certificate, desk)
         enrol.add_key(tx, entry, SigningKey(key.keyid, key.algorithm, key.der, now, None), at=now)
+        if url:
+            _webhook_in(tx, entry, url, desk)
 
     desk.storage.write(work)
     return {"id": partner_id, "keyid": key.keyid, "certificate": certificate.fingerprint(SHA256()).hex()}
@@ -202,6 +205,24 @@ def _pin_in(tx: Tx, entry: PartnerEntry, certificate: x509.Certificate, desk: Op
     if registry.find_pin(tx, certificate.fingerprint(SHA256())) is not None:
         raise ActRefused("the certificate is pinned already")
     enrol.pin_certificate(tx, entry, certificate, at=now)
+
+
+def _webhook(desk: OperatorDesk, words: Words) -> Done:
+    url = _url(words)
+    desk.storage.write(lambda tx: _webhook_in(tx, registry.get_partner(tx, words["id"]), url, desk))
+    return {"id": words["id"], "webhook": url or "-"}
+
+
+def _webhook_in(tx: Tx, entry: PartnerEntry, url: str, desk: OperatorDesk) -> None:
+    enrol.register_webhook(tx, entry, url, at=desk.clock.now())
+
+
+def _url(words: Words) -> str:
+    url = words.get("webhook", "")
+    try:
+        return checked_url(url).geturl() if url else ""
+    except WebhookUnfit as error:
+        raise ActRefused(str(error)) from error
 
 
 def _status(change: Callable[..., None], desk: OperatorDesk, words: Words) -> Done:
@@ -247,6 +268,7 @@ def _signing_key(words: Words) -> SigningPublic:
 ACTS: Mapping[str, Callable[[OperatorDesk, Words], Done]] = {
     "enrol": _enrol,
     "pin": _pin,
+    "webhook": _webhook,
     "suspend": partial(_status, enrol.suspend_partner),
     "resume": partial(_status, enrol.resume_partner),
     "revoke": partial(_status, enrol.revoke_partner),

@@ -42,3 +42,16 @@ def show(ctx: typer.Context, event_id: EventArgument, config: ConfigOption = CON
         document, verified = client.audit_show(event_id)
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True))
     speaker.tell_verified(verified)
+
+
+def recall(
+    ctx: typer.Context,
+    correction_id: Annotated[str, typer.Argument(help="The contest, as POST /v1/corrections named it.")],
+    config: ConfigOption = CONFIG,
+) -> None:
+    """List who read contested numbers of your country, from the audit log. The look itself becomes an event."""
+    with client_of(config, speaker_of(ctx)) as client:
+        readers = client.recall(correction_id)["readers"]
+    for one in readers:
+        parts = ("partner", "first_read_at", "last_read_at", "read_count", "notice")
+        typer.echo("  ".join(str(one[name]) for name in parts))

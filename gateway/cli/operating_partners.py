@@ -79,11 +79,12 @@ def enrol(
     certificate: CertificateOption,
     signing_key: Annotated[Path, typer.Option(help="The partner's public signing key, PEM.", exists=True)],
     role: Annotated[list[str], typer.Option(help="provider or reader; may be given twice.")],
+    webhook: Annotated[str, typer.Option(help="Where its notices go, https; it may be told later.")] = "",
     config: SettingsOption = SETTINGS,
 ) -> None:
     """Enter a government body with its first certificate and signing key; it may act with its next request."""
     words = {"name": name, "roles": ",".join(role)}
-    words |= {"certificate": _text(certificate), "signing_key": _text(signing_key)}
+    words |= {"certificate": _text(certificate), "signing_key": _text(signing_key), "webhook": webhook}
     _tell(ctx, act(settings_of(config), "enrol", id=partner_id, **words))
 
 
@@ -93,6 +94,17 @@ def pin(
 ) -> None:
     """Tie a further client certificate to a partner, beside the ones it has."""
     _tell(ctx, act(settings_of(config), "pin", id=partner_id, certificate=_text(certificate)))
+
+
+@partners.command("webhook")
+def webhook(
+    ctx: typer.Context,
+    partner_id: IdArgument,
+    url: Annotated[str, typer.Argument(help="An https URL; none means that the partner asks for its notices.")] = "",
+    config: SettingsOption = SETTINGS,
+) -> None:
+    """Say where a partner's notices go: about numbers that it read and that are contested."""
+    _tell(ctx, act(settings_of(config), "webhook", id=partner_id, webhook=url))
 
 
 @partners.command("suspend")

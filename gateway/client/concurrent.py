@@ -56,3 +56,4 @@ class AsyncGatewayClient:
     pull = _on_a_thread(GatewayClient.pull)
     audit_list = _on_a_thread(GatewayClient.audit_list)
     audit_show = _on_a_thread(GatewayClient.audit_show)
+    recall = _on_a_thread(GatewayClient.recall)

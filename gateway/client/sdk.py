@@ -230,6 +230,10 @@ class GatewayClient:
         shown = {"event_id": event_id, "at": format_instant(verified.at), "fields": verified.fields}
         return {**shown, "receipt": receipt}, verified
 
+    def recall(self, correction_id: str) -> dict[str, Any]:
+        """Return who read the numbers of a contest, for an officer of the owner's country."""
+        return self._get(f"/v1/corrections/{quote(correction_id, safe='')}/recall").document()
+
     def _get(self, path: str, *, accept: str = _JSON) -> Answer:
         def ask() -> Answer:
             answer = self.channel.send("GET", path, headers={"accept": accept})

@@ -25,14 +25,16 @@ from gateway.auditlog.event_kinds import (
     PartnerSuspended,
     PolicyActivated,
 )
+from gateway.auditlog.event_kinds_exchange import WebhookRegistered
 from gateway.auditlog.events import NO_PARTNER, OPERATOR, AuditEvent, record_event
 from gateway.clock import format_instant
 from gateway.identity.identify import ACTIVE
 from gateway.policy.load import PolicySet
-from gateway.storage import registry
+from gateway.storage import notices, registry
 from gateway.storage.engine import Tx
 from gateway.storage.registry import LifecycleEntry, OfficerEntry, PartnerEntry, Pin
 from gateway.trip import ContractRef, SigningKey
+from gateway.wire.digests import sha256
 
 SUSPENDED, REVOKED = "suspended", "revoked"
 
@@ -103,6 +105,12 @@ def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, a
     registry.set_pin_status(tx, sha256, REVOKED)
     event = CertificateRevoked(subject=_subject(owner), certificate=sha256.hex())
     _record(tx, event, owner, at=at)
+
+
+def register_webhook(tx: Tx, entry: PartnerEntry, url: str, *, at: datetime) -> None:
+    """Tell where a partner's notices go from now on; empty means nowhere, and the partner asks for them."""
+    notices.set_webhook(tx, entry.id, url or None, at=at)
+    _record(tx, WebhookRegistered(subject=entry.id, url_digest=sha256(url.encode()).hex()), entry, at=at)
 
 
 def suspend_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:

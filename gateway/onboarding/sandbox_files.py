@@ -121,6 +121,7 @@ def write_settings(sandbox: SandboxFiles, countries: Iterable[str], contracts_ro
             "revocation_lists": {country: Path(f"authorities/{country}/crl.pem") for country in places},
             "answer_key": Path("gateway/answer.key"),
             "token_key": Path("gateway/token.key"),
+            "webhook_anchors": Path("server-ca.pem"),
             "log_key": Path("gateway/log.key"),
             "log_origin": sandbox.log_origin,
             "log_policy": Path("log.policy"),

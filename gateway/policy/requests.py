@@ -42,3 +42,13 @@ def read_flow(
 def review_audit(officer: Officer, *, country: str) -> PolicyRequest:
     """Ask whether an officer may review the audit events of a country."""
     return PolicyRequest(officer, "review-audit", "AuditLog", country, {})
+
+
+def contest_own(partner: Partner, *, product: str) -> PolicyRequest:
+    """Ask whether a partner may contest numbers that it pushed."""
+    return PolicyRequest(partner, "contest", "Records", f"{partner.id}/{product}", {})
+
+
+def contest_country(officer: Officer, *, owner: str) -> PolicyRequest:
+    """Ask whether an officer may contest numbers of a country."""
+    return PolicyRequest(officer, "contest", "Flow", owner, {})

@@ -7,7 +7,7 @@ So a caller without a valid signature uploads nothing. Whether the nonce was see
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
@@ -75,7 +75,12 @@ class VerifiedHead:
 
 
 def verify_signature(
-    request: SignedRequest, partner: Partner, *, at: datetime, reveal_base: bool = False
+    request: SignedRequest,
+    partner: Partner,
+    *,
+    at: datetime,
+    reveal_base: bool = False,
+    media_types: Collection[str] = MEDIA_TYPES,
 ) -> VerifiedHead:
     """Return the head of a submission, its signature verified.
 
@@ -126,7 +131,7 @@ def verify_signature(
         created=created,
         signature_base=base,
         signature=parsed.signature,
-        media_type=_media_type(head),
+        media_type=_media_type(head, media_types),
         encoding=_encoding(head),
         digests=_digests(head),
         idempotency_key=_idempotency_key(head),
@@ -177,10 +182,10 @@ def _refuse_repeated_fields(request: SignedRequest) -> None:
             raise RequestMalformed(what=f"{name} appears more than once")
 
 
-def _media_type(head: RequestHead) -> str:
+def _media_type(head: RequestHead, known: Collection[str]) -> str:
     media_type = head.fields["content-type"].split(";", 1)[0].strip(" \t").lower()
-    if media_type not in MEDIA_TYPES:
-        raise MediaTypeUnsupported(supported=", ".join(MEDIA_TYPES))
+    if media_type not in known:
+        raise MediaTypeUnsupported(supported=", ".join(known))
     return media_type
 
 

@@ -14,12 +14,14 @@ import re
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import BigInteger, Dialect, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Dialect, Index, String, Table, Text, UniqueConstraint, text
 from sqlalchemy.orm import declared_attr
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
 from gateway.clock import format_instant
+
+IS_READ = "kind = 'aggregate.read'"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -237,7 +239,11 @@ class RollupDeltaTable(Stored, table=True):
 class EventTable(Stored, table=True):
     """An audit event with its values and the keys that salt them; erasing `personal_key` erases the values."""
 
-    __table_args__ = (Index("event_request", "request_id"),)
+    # Of reads there are few beside all else; the recall of a contested number asks for them alone.
+    __table_args__ = (
+        Index("event_request", "request_id"),
+        Index("event_reads", "id", sqlite_where=text(IS_READ), postgresql_where=text(IS_READ)),
+    )
 
     id: str = Field(primary_key=True)
     partner_id: str
@@ -311,6 +317,55 @@ class LogRestoreTable(Stored, table=True):
     restored_at: datetime = Field(primary_key=True, sa_type=Instant)
 
 
+class ContestTable(Stored, table=True):
+    """A provider, or an officer of its country, says that published numbers of its own are wrong."""
+
+    __table_args__ = (UniqueConstraint("partner_id", "idempotency_key", name="contest_idempotency"),)
+
+    partner_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    idempotency_key: str
+    digest: bytes
+    subject: str
+    cause: str
+    first_period: str
+    last_period: str
+    since: datetime = Field(sa_type=Instant)
+    opened_at: datetime = Field(sa_type=Instant)
+    record_count: int
+    event_id: str
+    withdrawn_at: datetime | None = Field(sa_type=Instant)
+
+
+class ContestedRecordTable(Stored, table=True):
+    """A record whose number is contested now."""
+
+    partner_id: str = Field(primary_key=True)
+    record_id: str = Field(primary_key=True)
+    contest_id: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=Instant)
+
+
+class SubscriberTable(Stored, table=True):
+    """How far a partner's notices have come: the last one made, and the last one that its webhook took."""
+
+    partner_id: str = Field(primary_key=True)
+    url: str | None
+    last_number: int = Field(sa_type=BigInteger)
+    delivered_number: int = Field(sa_type=BigInteger)
+    attempts: int
+    next_at: datetime = Field(sa_type=Instant)
+
+
+class NoticeTable(Stored, table=True):
+    """What a partner is told, numbered without gaps; it never changes."""
+
+    partner_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    contest_id: str = Field(index=True)
+    body: str = Field(sa_type=Text)
+
+
 def _table(model: type[SQLModel]) -> Table:
     return cast("Table", model.__dict__["__table__"])
 
@@ -336,3 +391,7 @@ tile = _table(TileTable)
 log_head = _table(LogHeadTable)
 checkpoint = _table(CheckpointTable)
 log_restore = _table(LogRestoreTable)
+contest = _table(ContestTable)
+contested_record = _table(ContestedRecordTable)
+subscriber = _table(SubscriberTable)
+notice = _table(NoticeTable)

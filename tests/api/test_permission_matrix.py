@@ -8,6 +8,7 @@ import json
 import pytest
 
 from tests.api.asking import line, send, signed
+from tests.api.test_corrections import by_officer, contest_of, opened, publish
 from tests.api.test_tokens import ask, by_certificate
 from tests.running import GTM, USA, Running
 
@@ -28,15 +29,20 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /v1/contracts/{product}/{version}/schema.json": REGISTERED,
     "GET /v1/contracts/{product}/{version}/template.csv": REGISTERED,
     "GET /v1/own/{product}": (200, 403, 401, 401, 401),
-    # There are no flow cells here: a reader with an agreement is told so, as is one that asks for too much.
-    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}": (404, 404, 401, 401, 401),
-    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}/{key}": (404, 404, 401, 401, 401),
+    # Of the flow cells here all are of the United States, whose own partners read those of others.
+    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}": (404, 200, 401, 401, 401),
+    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}/{key}": (404, 200, 401, 401, 401),
     "GET /log/keys": REGISTERED,
     "GET /log/policy": REGISTERED,
     "GET /log/{shard}/checkpoint": REGISTERED,
     "GET /log/{shard}/tile/{path}": REGISTERED,
     "GET /v1/audit/events": (401, 401, 200, 403, 401),
     "GET /v1/audit/events/{event_id}": (401, 401, 200, 403, 401),
+    "POST /v1/corrections": (201, 403, 201, 403, 401),
+    "GET /v1/corrections": PARTNERS,
+    "GET /v1/corrections/{correction_id}": (200, 404, 200, 200, 401),
+    "GET /v1/corrections/{correction_id}/recall": (401, 401, 200, 403, 401),
+    "GET /v1/notifications": PARTNERS,
     "POST /oauth/token": (200, 200, 401, 401, 401),
     "GET /oauth/keys": ANYONE,
     "GET /.well-known/oauth-authorization-server": ANYONE,
@@ -51,6 +57,7 @@ MATRIX: dict[str, tuple[int, ...]] = {
 def places(gateway: Running) -> dict[str, str]:
     answer = send(gateway, signed(gateway, [line()]))
     return {
+        "{correction_id}": opened(gateway, publish(gateway)).document["correction_id"],
         "{product}": "border-event", "{version}": "1.0.0", "{submission_id}": answer.document["submission_id"],
         "{event_id}": answer.headers["audit-event"], "{agency}": "GATEWAY", "{dataflow}": "FLOW", "{key}": "*",
         "{shard}": gateway.files.log_origin.rpartition("/")[2], "{path}": "0/000.p/1", "{reason}": "replayed",
@@ -61,6 +68,8 @@ def status_of(gateway: Running, operation: str, caller: str, places: dict[str, s
     method, path = operation.split(" ")
     if path == "/oauth/token":
         return ask(gateway, caller, by_certificate(caller)).status
+    if operation == "POST /v1/corrections":
+        return contested_by(gateway, caller)
     if method == "POST":
         action = "/validate" if path.endswith("/validate") else ""
         party = GTM if caller == "unpinned" else caller
@@ -69,6 +78,14 @@ def status_of(gateway: Running, operation: str, caller: str, places: dict[str, s
     for name, value in places.items():
         path = path.replace(name, value)
     return gateway.get(caller, path, {"Gateway-Purpose": "STATISTICS"})[0]
+
+
+def contested_by(gateway: Running, caller: str) -> int:
+    said = {"cause": "OTHER", "record_id": publish(gateway)["record_id"]}
+    if "OFFICER" in caller:
+        return send(gateway, by_officer(caller, said | {"provider": USA})).status
+    asked = contest_of(gateway, said, partner=USA if caller == "unpinned" else caller)
+    return send(gateway, asked, name=caller).status
 
 
 @pytest.mark.parametrize("operation", MATRIX)
