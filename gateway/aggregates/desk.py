@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from gateway.aggregates.dataflow import Dataflow
+from gateway.aggregates.observations import DataQuery, Observation, Structure
+from gateway.aggregates.quota import Quota
 from gateway.clock import Clock
 from gateway.contracting.contract import ContractSet
 from gateway.policy.decide import DecisionPoint
@@ -18,18 +20,33 @@ CHUNK_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class AggregatesDesk:
-    """The parts that `app.py` composes for own totals, and for pulls of one dataflow."""
+    """The parts that `app.py` composes for own totals, and for pulls.
+
+    `publishes` is False where the process may not write what is served; another one does then.
+    """
 
     clock: Clock
     storage: Storage
     policy: DecisionPoint
     contracts: ContractSet
     flow: Dataflow
+    quota: Quota = field(default_factory=Quota)
+    publishes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A data request that was understood: what is asked of which dataflow, and how the answer is written."""
+
+    structure: Structure
+    query: DataQuery
+    media_type: str
+    write: Callable[[Iterator[Observation], BinaryIO], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """A data request as it came: parts of the path, the raw query string, and what the headers say.
+    """A data request as it came; `understand` reads it, or refuses, once its refusal would leave an event.
 
     `source` is the hex SHA-256 of the caller's certificate.
     """
@@ -37,18 +54,16 @@ class DataRequest:
     request_id: str
     source: str
     path: str
-    agency: str
-    dataflow: str
-    version: str
-    key: str
-    query: str
-    accept: str
     purpose: str
+    understand: Callable[[AggregatesDesk], Question]
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """An answer whose reading is already in the audit log; `chunks` may be walked once."""
+    """An answer whose reading is already in the audit log; `chunks` may be walked once.
+
+    `newest` is when the latest of its numbers was accepted, as `clock.format_instant` writes it.
+    """
 
     media_type: str
     body: BinaryIO
@@ -56,6 +71,7 @@ class Pulled:
     cell_count: int
     suppressed_count: int
     event_id: str
+    newest: str
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body and let go of it."""

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.aggregates.desk import AggregatesDesk, DataRequest
-from gateway.aggregates.query import FlowQuery
+from gateway.aggregates.desk import AggregatesDesk, DataRequest, Question
 from gateway.auditlog.event_kinds import AggregateRead, AggregateRefused
 from gateway.auditlog.events import AuditEvent, query_digest, record_event
 from gateway.errors import Refusal, StorageUnavailable
@@ -28,13 +27,19 @@ class Reading:
     desk: AggregatesDesk
     reader: Partner
     request: DataRequest
-    query: FlowQuery | None = None
+    question: Question | None = None
     purpose: str = ""
     named_owners: frozenset[str] = frozenset()
     permits: dict[str, Permit] = field(default_factory=dict)
     denials: dict[str, Refusal] = field(default_factory=dict)
     cells: Counter[str] = field(default_factory=Counter)
     suppressed: Counter[str] = field(default_factory=Counter)
+    newest: str = ""
+
+    @property
+    def dataflow(self) -> str:
+        """Return the dataflow that was asked; before that is understood, the one that there always is."""
+        return (self.question.structure if self.question else self.desk.flow.structure).reference
 
 
 @contextmanager
@@ -58,15 +63,15 @@ def refusals_recorded(reading: Reading) -> Iterator[None]:
 
 def record_read(reading: Reading) -> str:
     """Write down that the cells of each permitting owner were read, and return the first event's id."""
-    assert reading.query is not None
-    query = reading.query.as_json()
+    assert reading.question is not None
+    query = reading.question.query.as_json()
     return _record(
         reading,
         {
             owner: AggregateRead(
                 path=reading.request.path,
                 source=reading.request.source,
-                dataflow=reading.desk.flow.reference,
+                dataflow=reading.dataflow,
                 # The owner is part of it: a digest that all owners shared would tell who else was asked.
                 query_digest=query_digest({**query, "owner": owner}),
                 purpose=reading.purpose,
@@ -88,8 +93,10 @@ def _refused(reading: Reading, refusal: Refusal, owner: str | None) -> Aggregate
         path=reading.request.path,
         source=reading.request.source,
         reason=refusal.reason.value,
-        dataflow=reading.desk.flow.reference,
-        query_digest=query_digest({**reading.query.as_json(), "owner": owner or ""}) if reading.query else None,
+        dataflow=reading.dataflow,
+        query_digest=query_digest({**reading.question.query.as_json(), "owner": owner or ""})
+        if reading.question
+        else None,
         purpose=reading.purpose or None,
         owner=owner,
         policy_set=decided.get("policy_set"),

@@ -1,28 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reader may see of a cell; this file is about confidentiality, embargo, small cells and protection rules.
+"""What may be told of a cell; this file is about confidentiality, small cells and protection rules. Pure.
 
-A cell is shown as sent, shown without its value (status Q), or not there at all. Pure: the same cell, reader,
-terms and instant give the same answer, whoever asks and however often.
+`judged` speaks once, when a vintage is accepted, and for every reader alike; what it withholds is stored, and joined by
+what `suppress.py` adds. `hides_series` and `is_small` are what an agreement's terms take from a reader beside that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from gateway.trip import Scalar
 
 PROTECTED_MIN = 20
 DEATH_MONTHS = 6
-_TOTALS = frozenset({"_T", "_Z", None})
+TOTALS = frozenset({"_T", "_Z", None})
 _MINOR_AGES = frozenset({"Y_LT12", "Y12T17", "Y_LT18"})
 _MINOR_COMPANY = frozenset({"AM", "UM"})
 _FLOWS_OF_MINORS = frozenset({"CHANNELLED_CHILD"})
 _FIRST_LEVEL_SCHEMES = frozenset({"_T", "ISO3166-2", "MEX.INEGI.ENT"})
 _NEVER = frozenset({"C", "N"})
 _WITHHELD = frozenset({"A", "D", "S"})
+PRIMARY, SECONDARY, NEVER = "A", "S", "N"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,86 +41,71 @@ class Terms:
     at: datetime
 
 
-class Shown(NamedTuple):
-    """What is shown of a cell: a value of None is suppressed or was never sent."""
+class Judgement(NamedTuple):
+    """What is decided about a cell: why its number is withheld (empty: it is not), and until which day (empty: ever).
 
-    value: int | None
-    status: str
-    confidentiality: str
-
-
-SUPPRESSED = Shown(None, "Q", "A")
-
-
-class Hidden(Exception):
-    """The cell is not there for this reader."""
-
-
-def shown(cell: Mapping[str, Scalar], dimensions: tuple[str, ...], accepted_at: datetime, terms: Terms) -> Shown:
-    """Return what the reader sees of a live cell.
-
-    (1) what the owner keeps to itself; (2) what the agreement does not open; (3) who must not be found:
-    asylum by the country of nationality, minors, own citizens, the dead; (4) small cells; (5) the rest as sent.
-
-    Raises:
-        Hidden: when the reader may not know that the cell exists.
+    `NEVER` means that nobody may know that the cell exists. `hidden_from` are countries that must not see the number.
     """
-    _hide_kept_back(cell, accepted_at, terms)  # (1)
-    if any(cell[name] not in _TOTALS for name in dimensions if name not in terms.dimensions):  # (2)
-        raise Hidden
-    _hide_asylum_of_nationals(cell, terms)  # (3)
+
+    suppression: str = ""
+    until: str = ""
+    hidden_from: frozenset[str] = frozenset()
+
+
+def judged(cell: Mapping[str, Scalar], *, floor: int, readers: Collection[str], at: datetime) -> Judgement:
+    """Return what the rules withhold of a cell.
+
+    (1) what the owner keeps to itself; (2) who must not be found: minors, the dead, small groups; (3) a country's
+    own citizens at a place below the country, from that country.
+    """
     value, confidentiality = cell["count"], str(cell["confidentiality"])
+    if confidentiality in _NEVER:  # (1)
+        return Judgement(NEVER)
     if confidentiality in _WITHHELD or not isinstance(value, int):
-        return Shown(None, "Q", confidentiality if confidentiality in _WITHHELD else "A")
-    if _is_findable(cell, value, terms) or value < _smallest(cell, terms):  # (3) (4)
-        return SUPPRESSED
-    return Shown(value, str(cell["status"]), "F")  # (5)
-
-
-def _hide_kept_back(cell: Mapping[str, Scalar], accepted_at: datetime, terms: Terms) -> None:
-    if cell["confidentiality"] in _NEVER:
-        raise Hidden
-    if cell["confidentiality"] == "E" and _embargo_stands(cell.get("embargo_until"), terms.at):
-        raise Hidden
-    if accepted_at + timedelta(days=terms.embargo_days) > terms.at:
-        raise Hidden
-
-
-def _embargo_stands(until: Scalar, at: datetime) -> bool:
-    """Say whether an embargo still holds; without an end it always does. A date's embargo ends with the day before."""
-    if not isinstance(until, str):
-        return True
-    return until > at.strftime("%Y-%m-%d") if len(until) == len("2024-01-01") else until > at.isoformat()
-
-
-def _hide_asylum_of_nationals(cell: Mapping[str, Scalar], terms: Terms) -> None:
-    """Keep from a country how many of its nationals sought asylum, and what it would be subtracted from."""
-    if is_asylum(cell["flow_type"]) and cell["citizenship"] in {terms.reader, "_T"}:
-        raise Hidden
-
-
-def _is_findable(cell: Mapping[str, Scalar], value: int, terms: Terms) -> bool:
-    """Say whether a count at this place could point to persons whom this reader must not find."""
-    below_country = cell["place_scheme"] not in _TOTALS
-    minors = cell["age_group"] in _MINOR_AGES or cell["accompaniment"] in _MINOR_COMPANY
-    if minors or cell["flow_type"] in _FLOWS_OF_MINORS:
-        return below_country or value < PROTECTED_MIN
-    if cell["citizenship"] == terms.reader and below_country:
-        return value < PROTECTED_MIN
+        return Judgement(confidentiality if confidentiality in _WITHHELD else PRIMARY)
+    below_country = cell["place_scheme"] not in TOTALS
+    if _is_of_minors(cell) and (below_country or value < PROTECTED_MIN):  # (2)
+        return Judgement(PRIMARY)
+    if is_small(value, confidentiality, str(cell["flow_type"]), floor):
+        return Judgement(PRIMARY)
+    citizens = {str(cell["citizenship"])} & set(readers)
+    hidden_from = frozenset(citizens if below_country and value < PROTECTED_MIN else ())  # (3)
     if cell["flow_type"] == "DEATH_OR_MISSING" and cell["place_scheme"] not in _FIRST_LEVEL_SCHEMES:
-        return _months_since(str(cell["period"]), terms.at) <= DEATH_MONTHS
-    return False
+        until = _months_after(str(cell["period"]), DEATH_MONTHS + 1)
+        if until > at.date().isoformat():
+            return Judgement(PRIMARY, until, hidden_from)
+    return Judgement(hidden_from=hidden_from)
 
 
-def _smallest(cell: Mapping[str, Scalar], terms: Terms) -> int:
-    """Return the smallest count shown: none for what is published at source, unless it is about asylum."""
-    return 0 if cell["confidentiality"] == "F" and not is_asylum(cell["flow_type"]) else terms.floor
+def hides_series(series: Mapping[str, str], terms: Terms) -> bool:
+    """Say whether a series is not there for a reader.
+
+    Its agreement does not open one of its dimensions; or it counts asylum of the reader's nationals, or what that
+    could be subtracted from.
+    """
+    if any(code not in TOTALS for name, code in series.items() if name not in terms.dimensions):
+        return True
+    return is_asylum(series["flow_type"]) and series["citizenship"] in {terms.reader, "_T"}
 
 
-def _months_since(period: str, at: datetime) -> int:
-    return (at.year - int(period[:4])) * 12 + at.month - int(period[5:7])
+def is_small(value: int, confidentiality: str, flow_type: str, floor: int) -> bool:
+    """Say whether a count is below the floor; what is published at source has none, unless it is about asylum."""
+    return value < floor and (confidentiality != "F" or is_asylum(flow_type))
 
 
 def is_asylum(flow_type: Scalar) -> bool:
     """Say whether a flow counts asylum applications or decisions."""
     return str(flow_type).startswith("ASYL_")
+
+
+def _is_of_minors(cell: Mapping[str, Scalar]) -> bool:
+    return (
+        cell["age_group"] in _MINOR_AGES
+        or cell["accompaniment"] in _MINOR_COMPANY
+        or cell["flow_type"] in _FLOWS_OF_MINORS
+    )
+
+
+def _months_after(period: str, count: int) -> str:
+    month = int(period[:4]) * 12 + int(period[5:7]) - 1 + count
+    return f"{month // 12:04}-{month % 12 + 1:02}-01"

@@ -1,41 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A partner pulls flow cells; this file is about the pull, from the question to an answer that is already logged."""
+"""A partner pulls statistics; this file is about the pull, from the question to an answer that is already logged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
-from gateway.aggregates.dataflow import CSV_TYPE, csv_header, csv_row, key_of
-from gateway.aggregates.desk import AggregatesDesk, DataRequest, Pulled
+from gateway.aggregates.cells import Seen, flow_observations
+from gateway.aggregates.desk import AggregatesDesk, DataRequest, Pulled, Question
 from gateway.aggregates.evidence import Reading, record_read, refusals_recorded
-from gateway.aggregates.protect import Hidden, Terms, is_asylum, shown
-from gateway.aggregates.query import FlowQuery, parse_query
-from gateway.errors import DeniedByPolicy, NotAPublishedTable, NotFound, PurposeMissing, RequestMalformed
-from gateway.policy.agreements import PURPOSES, clauses_for
-from gateway.policy.requests import read_flow
+from gateway.aggregates.mirror import FLOW_MIRROR, mirror_observations
+from gateway.aggregates.observations import Observation
+from gateway.aggregates.protect import Terms, is_asylum
+from gateway.aggregates.vintages import publish_accepted
+from gateway.errors import DeniedByPolicy, NotAPublishedTable, NotFound, PurposeMissing, RequestMalformed, UnitsDiffer
+from gateway.policy.agreements import FLOOR_MIN, PURPOSES, clauses_for
+from gateway.policy.requests import read_flow, read_own
 from gateway.storage.engine import Tx
-from gateway.storage.statistics import flow_cells
 from gateway.trip import Partner, Permit
 
 CELLS_MAX = 1_000_000
 SPOOL_BYTES = 8 << 20
-_PLAIN_TYPE = "text/csv"
-_ANY_TYPE = frozenset({"", "*/*", "text/*", _PLAIN_TYPE})
 # The floor forbids it by name; that it was tried is worth telling.
 _NEVER = "IMMIGRATION_ENFORCEMENT_INDIVIDUAL"
 _OTHER = "OTHER"
+# Totals over these would add what must not be added: other units, other meanings; other owners, other countries.
+_UNITS = frozenset({"UNIT_MEASURE", "DEFINITION"})
+_NEVER_TOTALLED = frozenset({"PROVIDER", "REF_AREA", "FLOW_TYPE", "DIRECTION"})
+_TOTAL = "_T"
 
 
 def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
     """Answer a data request, or refuse it; both leave an audit event before anything is sent.
 
-    (1) what is asked; (2) for which purpose; (3) which owners permit it; (4) their cells, under their terms and
-    the protection rules, into a spool; (5) the events. A crash before (5) has told the reader nothing; after it the
-    log says that the cells were read even when the answer never arrived.
+    (1) what is asked; (2) for which purpose; (3) which owners permit it, and how often; (4) whatever was accepted is
+    published; (5) the owners' cells, under their terms, into a spool; (6) the events. A crash before (6) has told the
+    reader nothing; after it the log says that the cells were read even when the answer never arrived.
 
     Raises:
         Refusal: with its audit events, when a gate says no or there is nothing to show.
@@ -43,47 +46,57 @@ def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
     now = desk.clock.now()
     reading = Reading(desk, reader, request)
     with refusals_recorded(reading):
-        media_type = _negotiated(request.accept)
-        query = reading.query = parse_query(  # (1)
-            desk.flow,
-            agency=request.agency,
-            dataflow=request.dataflow,
-            version=request.version,
-            key=request.key,
-            query=request.query,
-        )
-        asked = query.named(desk.flow, "REF_AREA")
+        question = reading.question = request.understand(desk)  # (1)
+        _refuse_sums(question)
+        asked = _owners(question)
         reading.named_owners = asked & desk.policy.policies.parties
-        _refuse_protected(desk, reader, query)
+        _refuse_protected(desk, reader, question)
         reading.purpose = _purpose(reading, asked)  # (2)
         _ask_owners(reading, asked, at=now)  # (3)
-        body = _spool(reading, query, at=now)  # (4)
-        event_id = record_read(reading)  # (5)
+        if desk.publishes:
+            publish_accepted(desk)  # (4)
+        body = _spool(reading, question, at=now)  # (5)
+        event_id = record_read(reading)  # (6)
     size = body.tell()
     body.seek(0)
-    return Pulled(media_type, body, size, reading.cells.total(), reading.suppressed.total(), event_id)
+    cells, suppressed = reading.cells.total(), reading.suppressed.total()
+    return Pulled(question.media_type, body, size, cells, suppressed, event_id, reading.newest)
 
 
-def _negotiated(accept: str) -> str:
-    """Return the media type of the answer; there is one form, under two names."""
-    offered = [part.partition(";q=")[0] for part in accept.replace(" ", "").lower().split(",")]
-    for kind in offered:
-        if kind in {CSV_TYPE, CSV_TYPE.split(";")[0]}:
-            return CSV_TYPE
-        if kind in _ANY_TYPE or kind.startswith(f"{_PLAIN_TYPE};"):
-            return f"{_PLAIN_TYPE}; charset=utf-8" if "csv" in kind else CSV_TYPE
-    raise RequestMalformed(what=f"the answer is offered as {CSV_TYPE} or {_PLAIN_TYPE}")
+def _owners(question: Question) -> frozenset[str]:
+    """Return the countries whose numbers are asked for by name; none means whoever permits it."""
+    named = question.query.named(question.structure, "REF_AREA")
+    if question.structure.id == FLOW_MIRROR:
+        return named | question.query.named(question.structure, "COUNTERPART_AREA")
+    return named
 
 
-def _refuse_protected(desk: AggregatesDesk, reader: Partner, query: FlowQuery) -> None:
+def _refuse_sums(question: Question) -> None:
+    """Refuse totals that would be sums of the gateway's own: every number served is a cell that an agency sent."""
+    structure, query = question.structure, question.query
+    for dimension in (*structure.key, *_UNITS):
+        if dimension in structure.key:
+            totalled = _TOTAL in query.named(structure, dimension)
+        else:
+            totalled = any(c.component == dimension and _TOTAL in c.values for c in query.conditions)
+        if totalled and dimension in _UNITS:
+            raise UnitsDiffer
+        if totalled and dimension in _NEVER_TOTALLED:
+            raise NotAPublishedTable(what=f"a total over {dimension}")
+
+
+def _refuse_protected(desk: AggregatesDesk, reader: Partner, question: Question) -> None:
     """Refuse outright what could only be answered with cells that must not be shown."""
-    types = query.named(desk.flow, "FLOW_TYPE")
+    structure, query = question.structure, question.query
+    if structure.id == FLOW_MIRROR:
+        return
+    types = query.named(structure, "FLOW_TYPE")
     if not types or not all(is_asylum(kind) for kind in types):
         return
-    if query.named(desk.flow, "CITIZENSHIP") == {reader.country}:
+    if query.named(structure, "CITIZENSHIP") == {reader.country}:
         decision = {"policies": ["protection#asylum-of-nationals"], "policy_set": desk.policy.policies.digest}
         raise DeniedByPolicy(extra={"decision": decision})
-    if (schemes := query.named(desk.flow, "PLACE_SCHEME")) and "_T" not in schemes:
+    if (schemes := query.named(structure, "PLACE_SCHEME")) and "_T" not in schemes:
         raise NotAPublishedTable(what="asylum below the country")
 
 
@@ -112,59 +125,71 @@ def _purpose(reading: Reading, asked: frozenset[str]) -> str:
 
 def _ask_owners(reading: Reading, asked: frozenset[str], *, at: datetime) -> None:
     """Ask once for each owner: who is named must permit it, of the others whoever does."""
-    desk, shape = reading.desk, reading.desk.flow.shape
+    desk, reader, shape = reading.desk, reading.reader, reading.desk.flow.shape
+    mirrored = reading.question is not None and reading.question.structure.id == FLOW_MIRROR
     for owner in sorted(asked or desk.policy.policies.parties):
-        question = read_flow(
-            reading.reader, owner=owner, purpose=reading.purpose, at=at, product=shape.product, major=shape.major
+        # In a mirror an agency finds its own numbers opposite another's; that takes no agreement.
+        own = mirrored and owner == reader.country
+        question = (
+            read_own(reader, product=shape.product)
+            if own
+            else read_flow(
+                reader, owner=owner, purpose=reading.purpose, at=at, product=shape.product, major=shape.major
+            )
         )
         try:
-            reading.permits[owner] = desk.policy.decide(question)
+            permit = desk.policy.decide(question)
         except DeniedByPolicy as refusal:
             reading.denials[owner] = refusal
+        else:
+            reading.permits[owner] = permit
     if reading.denials and (asked or not reading.permits):
         raise list(reading.denials.values())[-1]
+    for owner, permit in reading.permits.items():
+        if per_hour := permit.obligations.get("requests_per_hour"):
+            desk.quota.take(reader.id, owner, per_hour=cast("int", per_hour), at=at)
 
 
-def _spool(reading: Reading, query: FlowQuery, *, at: datetime) -> BinaryIO:
+def _spool(reading: Reading, question: Question, *, at: datetime) -> BinaryIO:
     with ExitStack() as spool:
         # Written whole before the first byte leaves, because the events say how many cells were read.
         body = cast("BinaryIO", spool.enter_context(SpooledTemporaryFile(max_size=SPOOL_BYTES)))
-        reading.desk.storage.read(lambda tx: _write_rows(tx, reading, query, body, at=at))
+
+        def work(tx: Tx) -> None:
+            question.write(_counted(reading, _seen(tx, reading, question, at)), body)
+
+        reading.desk.storage.read(work)
         if not reading.cells:
             raise NotFound
         spool.pop_all()
         return body
 
 
-def _terms(permit: Permit, reader: Partner, at: datetime) -> Terms:
+def _terms(permit: Permit, reader: Partner, at: datetime, fields: tuple[str, ...]) -> Terms:
     obligations: Mapping[str, Any] = permit.obligations
     return Terms(
         reader=reader.country,
-        floor=obligations["floor"],
-        dimensions=frozenset(obligations["dimensions"]),
-        embargo_days=obligations["embargo_days"],
+        floor=obligations.get("floor", FLOOR_MIN),
+        dimensions=frozenset(obligations.get("dimensions", fields)),
+        embargo_days=obligations.get("embargo_days", 0),
         at=at,
     )
 
 
-def _write_rows(tx: Tx, reading: Reading, query: FlowQuery, body: BinaryIO, *, at: datetime) -> None:
+def _seen(tx: Tx, reading: Reading, question: Question, at: datetime) -> Iterator[Seen]:
     flow = reading.desk.flow
-    shape, first, last = flow.shape, query.first_month, query.last_month
-    terms = {owner: _terms(permit, reading.reader, at) for owner, permit in reading.permits.items()}
-    body.write(csv_header(flow))
-    for cell in flow_cells(tx, shape, countries=frozenset(terms), first_month=first, last_month=last):
-        record = dict(zip(shape.column_names, cell.row, strict=True))
-        key = key_of(flow, record)
-        if not query.selects(key):
-            continue
-        owner = str(record["reporting_country"])
-        try:
-            seen = shown(record, flow.fields, cell.accepted_at, terms[owner])
-        except Hidden:
-            continue
-        attributes = [record[name] for name in flow.attributes]
-        body.write(csv_row(flow, key, [record[shape.period_column], *seen, *attributes, cell.revision]))
-        reading.cells[owner] += 1
-        reading.suppressed[owner] += seen.value is None
-        if reading.cells.total() > CELLS_MAX:
+    terms = {owner: _terms(permit, reading.reader, at, flow.fields) for owner, permit in reading.permits.items()}
+    if question.structure.id == FLOW_MIRROR:
+        return mirror_observations(tx, flow, question, terms, at=at, own=reading.reader)
+    return flow_observations(tx, flow, question.query, terms, at)
+
+
+def _counted(reading: Reading, found: Iterator[Seen]) -> Iterator[Observation]:
+    for count, seen in enumerate(found, 1):
+        if count > CELLS_MAX:
             raise RequestMalformed(what=f"the answer has more than {CELLS_MAX} cells; narrow the period or the key")
+        for owner in seen.owner.split("+"):
+            reading.cells[owner] += 1
+            reading.suppressed[owner] += seen.observation.value is None
+        reading.newest = max(reading.newest, seen.accepted_at)
+        yield seen.observation

@@ -47,6 +47,8 @@ def product_table(shape: TableShape) -> Table:
         live = table.c.superseded_by.is_(None)
         where = {"sqlite_where": live, "postgresql_where": live}
         Index(f"{shape.table_name}_live", table.c.partner_id, table.c.cell_key, unique=True, **where)
+        # What a submission brought is published as one vintage.
+        Index(f"{shape.table_name}_submission", table.c.partner_id, table.c.submission_id)
     return table
 
 
@@ -99,7 +101,7 @@ def _columns(shape: TableShape) -> list[Any]:
     required = {column.name for column in shape.columns if column.required}
     fields = [Column(c.name, _type(c.type), nullable=c.name not in required) for c in shape.columns]
     return [
-        Column("partner_id", _text(), nullable=False),
+        Column("partner_id", text_type(), nullable=False),
         Column("month", Integer, nullable=False),
         *fields,
         *_keeping(),
@@ -112,10 +114,10 @@ def _keeping() -> list[Column[Any]]:
         Column("leaf_hash", LargeBinary, nullable=False),
         Column("submission_id", _identifier(), nullable=False),
         Column("line", Integer, nullable=False),
-        Column("accepted_at", _text(), nullable=False),
+        Column("accepted_at", text_type(), nullable=False),
         Column("revision", Integer, nullable=False),
         Column("superseded_by", _identifier()),
-        Column("superseded_at", _text()),
+        Column("superseded_at", text_type()),
         Column("cell_key", LargeBinary),
     ]
 
@@ -131,14 +133,15 @@ def _type(field: FieldType) -> TypeEngine[Any]:
         return BigInteger()
     if field == "boolean":
         return Boolean()
-    return _identifier() if field == "uuid" else _text()
+    return _identifier() if field == "uuid" else text_type()
 
 
 def _identifier() -> TypeEngine[Any]:
     return String(36).with_variant(UUID(as_uuid=False), "postgresql")
 
 
-def _text() -> TypeEngine[Any]:
+def text_type() -> TypeEngine[Any]:
+    """Return the type of a text that sorts by its bytes on both engines."""
     return Text().with_variant(Text(collation="C"), "postgresql")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers from records; this file is about an agency's exact totals of its own, and flow cells one by one.
+"""Numbers from records; this file is about an agency's exact totals of its own, and published cells one by one.
 
 Own totals of a product with cubes come from the cubes and the deltas that are not folded yet; others are summed
 over the live records. A total is never summed over two units or definitions.
@@ -8,21 +8,22 @@ over the live records. A total is never summed over two units or definitions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Table, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select, true, union_all
 
 from gateway.clock import format_instant
 from gateway.errors import NotAPublishedTable
 from gateway.storage.corrections import RETRACT
 from gateway.storage.engine import Tx
 from gateway.storage.products import product_table
+from gateway.storage.publication import NOT_SERVED, cell_tables, series_fields
 from gateway.storage.tables import rollup, rollup_delta
-from gateway.trip import CubeShape, Row, Scalar, TableShape
+from gateway.trip import CubeShape, Scalar, TableShape
 
 BY_MAX = 3
 PERIOD = "period"
@@ -39,12 +40,45 @@ class OwnTotal:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowCell:
-    """A flow record that was live at the time asked for."""
+class CellsAsked:
+    """Which published cells: of which countries, by codes of a series, by month, as of which day, for which reader.
 
-    row: Row
-    accepted_at: datetime
+    `keys` are alternatives in the order of a series' fields (an empty set takes any code); `conditions` are field,
+    codes, and whether it must be none of them. `today` is when a suppression for a while is looked at.
+    """
+
+    countries: frozenset[str]
+    day: str
+    today: str
+    reader: str
+    first_month: str = "0000-01"
+    last_month: str = "9999-12"
+    months: frozenset[str] = frozenset()
+    keys: tuple[tuple[frozenset[str], ...], ...] = ()
+    conditions: tuple[tuple[str, frozenset[str], bool], ...] = ()
+    updated_after: datetime | None = None
+    history: bool = False
+
+
+class ServedCell(NamedTuple):
+    """One version of a number as it is served: `value` is None where it is withheld, and `withheld` says why.
+
+    `valid_to` is empty while no later version stands.
+    """
+
+    key: str
+    period: str
+    value: int | None
+    status: str
+    confidentiality: str
+    withheld: str
+    attributes: str
     revision: int
+    partner_id: str
+    record_id: str
+    accepted_at: str
+    valid_from: str
+    valid_to: str
 
 
 def own_totals(
@@ -72,39 +106,73 @@ def own_totals(
     return sorted(totals, key=lambda total: [str(value) for value in total.dimensions.values()])
 
 
-def flow_cells(
-    tx: Tx,
-    shape: TableShape,
-    *,
-    countries: Collection[str],
-    first_month: str | None = None,
-    last_month: str | None = None,
-    as_of: datetime | None = None,
-) -> Iterator[FlowCell]:
-    """Yield the records of some reporting countries that are live now, or were at `as_of`, by period and key."""
-    table = product_table(shape)
-    c = table.c
-    period = _month(shape, table)
-    conditions = [c.reporting_country.in_(sorted(countries)), *_live(table, as_of)]
-    if first_month is not None:
-        conditions.append(period >= first_month)
-    if last_month is not None:
-        conditions.append(period <= last_month)
-    statement = select(c.accepted_at, c.revision, *(c[name] for name in shape.column_names)).where(*conditions)
-    order = [period, c.partner_id, *(c[name] for name in shape.natural_key), c[shape.id_column]]
-    for found in tx.connection.execute(statement.order_by(*order).execution_options(yield_per=FETCH_ROWS)):
-        yield FlowCell(tuple(found[2:]), datetime.fromisoformat(found[0]).astimezone(UTC), found[1])
+def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked) -> Iterator[ServedCell]:
+    """Yield published cells, series by series with ascending months, a month's versions oldest first."""
+    series, cell, _ = cell_tables(shape)
+    s, c = series.c, cell.c
+    conditions: list[ColumnElement[bool]] = [
+        s.reporting_country.in_(sorted(asked.countries)),
+        c.period >= asked.first_month,
+        c.period <= asked.last_month,
+        c.suppression != NOT_SERVED,
+        c.valid_from <= asked.day,
+    ]
+    if not asked.history:
+        conditions.append(or_(c.valid_to.is_(None), c.valid_to > asked.day))
+    if asked.months:
+        conditions.append(c.period.in_(sorted(asked.months)))
+    if asked.updated_after:
+        # The end of an embargo is news as well, however long ago the number came.
+        later = c.valid_from > asked.updated_after.date().isoformat()
+        conditions.append(or_(c.accepted_at > format_instant(asked.updated_after), later))
+    for name, codes, negated in asked.conditions:
+        conditions.append(s[name].not_in(sorted(codes)) if negated else s[name].in_(sorted(codes)))
+    if asked.keys:
+        named = [
+            and_(
+                true(),
+                *(s[name].in_(sorted(codes)) for name, codes in zip(series_fields(shape), key, strict=True) if codes),
+            )
+            for key in asked.keys
+        ]
+        conditions.append(or_(*named))
+    columns = (
+        *(s.key, c.period, c.value, c.status, c.confidentiality, c.suppression, c.until, c.hidden_from, c.attributes),
+        *(c.revision, c.partner_id, c.record_id, c.accepted_at, c.valid_from, c.valid_to),
+    )
+    statement = select(*columns).join(cell, c.series_id == s.id).where(*conditions)
+    order = (s.key, c.period, c.accepted_at, c.revision)
+    for row in tx.connection.execute(statement.order_by(*order).execution_options(yield_per=FETCH_ROWS)):
+        yield _served(row, asked)
 
 
-def _live(table: Table, as_of: datetime | None) -> list[ColumnElement[bool]]:
+def _served(row: Any, asked: CellsAsked) -> ServedCell:
+    withheld = row.suppression if not row.until or row.until > asked.today else ""
+    if not withheld and asked.reader:
+        _, _, mine = row.hidden_from.partition(f" {asked.reader}:")
+        withheld = mine[:1]
+    ended = row.valid_to if row.valid_to and row.valid_to <= asked.day else ""
+    return ServedCell(
+        row.key,
+        row.period,
+        None if withheld else row.value,
+        row.status,
+        row.confidentiality,
+        withheld,
+        row.attributes,
+        row.revision,
+        row.partner_id,
+        row.record_id,
+        row.accepted_at,
+        row.valid_from,
+        ended,
+    )
+
+
+def _live(table: Table) -> list[ColumnElement[bool]]:
     c = table.c
-    live: list[ColumnElement[bool]] = []
-    if "action" in c:
-        live.append(or_(c.action.is_(None), c.action != RETRACT))
-    if as_of is None:
-        return [*live, c.superseded_by.is_(None)]
-    at = format_instant(as_of)
-    return [*live, c.accepted_at <= at, or_(c.superseded_at.is_(None), c.superseded_at > at)]
+    live: list[ColumnElement[bool]] = [c.superseded_by.is_(None)]
+    return [*live, or_(c.action.is_(None), c.action != RETRACT)] if "action" in c else live
 
 
 def _month(shape: TableShape, table: Table) -> ColumnElement[str]:
@@ -123,7 +191,7 @@ def _from_records(
     sums = [func.sum(table.c[shape.measure])] if shape.measure else []
     statement = (
         select(func.count(), *sums, *dimensions)
-        .where(table.c.partner_id == partner_id, *_live(table, None), period.between(*months))
+        .where(table.c.partner_id == partner_id, *_live(table), period.between(*months))
         .group_by(*dimensions)
     )
     totals = []

@@ -17,6 +17,7 @@ from gateway.storage import engine as engine_module
 from gateway.storage.engine import Storage, StorageInUse, Tx, WriteConflict, open_storage
 from gateway.storage.migrate import SchemaUnknown, check, upgrade
 from gateway.storage.products import product_table
+from gateway.storage.publication import cell_tables
 from gateway.storage.registry import add_partner, partners
 from gateway.storage.tables import METADATA
 from tests.engines import PostgresServer
@@ -257,7 +258,11 @@ def test_cleaning_that_must_wait_too_long_is_put_off_and_no_fault(
 
 def test_an_upgraded_schema_is_what_the_program_declares(database_url: str) -> None:
     """Tables are written twice, in the program and in the revisions: they must say the same."""
-    declared = [*METADATA.sorted_tables, *(product_table(shape) for shape in SHAPES.values())]
+    declared = [
+        *METADATA.sorted_tables,
+        *(product_table(shape) for shape in SHAPES.values()),
+        *cell_tables(SHAPES["flow"]),
+    ]
     storage = open_storage(database_url)
 
     def compare(tx: Tx) -> None:

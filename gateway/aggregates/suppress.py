@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which more numbers must be withheld; this file is about complementary suppression, decided once and stored. Pure.
+
+A cell is a box: one set of atoms (the finest codes met) in each breakdown. Cells whose boxes add up to another's are
+equations between their numbers, in every state that a table ever had. A number that must not be known is safe as
+long as the equations do not determine it, and as long as what they say of it with others is no small count either.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import TypeVar
+
+TOTAL = "_T"
+ATOMS_MAX = 100_000
+# Codes that are made of others of their list.
+_PARTS = {"Y_LT18": frozenset({"Y_LT12", "Y12T17"})}
+Equation = dict[str, Fraction]
+K = TypeVar("K", int, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One version of a number: its code in each breakdown (places as `scheme:code`), and what it may be used for.
+
+    `value` is None when it was never sent. `fresh` was shown to nobody yet, `free` is public at its source.
+    """
+
+    id: str
+    codes: Mapping[str, str]
+    value: int | None
+    fresh: bool
+    free: bool
+
+
+def complements(
+    states: Iterable[Sequence[Number]], *, hidden: Collection[str], protected: Collection[str], floor: int
+) -> set[str]:
+    """Return what must be withheld beside `hidden`, so that nothing `protected` (all of it hidden) can be computed.
+
+    `states` are the numbers that stood together, for every time that they changed.
+    """
+    numbers: dict[str, Number] = {}
+    equations: list[Equation] = []
+    more: set[str] = set()
+    for state in states:
+        numbers |= {number.id: number for number in state}
+        for component in _components(state, protected):
+            found = _equations(component)
+            if found is None:
+                # Too large to solve: nothing that overlaps a protected number is shown.
+                more |= {number.id for number in component if number.fresh and number.id not in hidden}
+            else:
+                equations += [each for each in found if _holds(each, numbers, floor)]
+    unknown = {*hidden, *more}
+    while exposed := _exposed(equations, numbers, unknown, protected, floor):
+        chosen = {_victim(equation, numbers, unknown) for equation in exposed} - {None}
+        if not chosen:
+            break
+        added = {name for name in chosen if name is not None}
+        more |= added
+        unknown |= added
+    return more
+
+
+def disjoint(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Say whether two cells count nothing in common: in some breakdown their codes exclude each other."""
+    return any(not _meet(code, other[name]) for name, code in one.items() if name in other)
+
+
+def within(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Say whether a cell counts only what another counts as well, and less."""
+    pairs = [(one.get(name, TOTAL), other.get(name, TOTAL)) for name in {*one, *other}]
+    inside = all(outer in {code, TOTAL} or code in _PARTS.get(outer, ()) for code, outer in pairs)
+    return inside and any(code != outer for code, outer in pairs)
+
+
+def _meet(one: str, other: str) -> bool:
+    return TOTAL in {one, other} or one == other or other in _PARTS.get(one, ()) or one in _PARTS.get(other, ())
+
+
+def _components(state: Sequence[Number], protected: Collection[str]) -> Iterable[Sequence[Number]]:
+    """Yield the numbers that hang together with a protected one through overlaps, where there are any."""
+    left = {number.id: number for number in state}
+    for start in state:
+        if start.id not in protected or start.id not in left:
+            continue
+        found, queue = [], [left.pop(start.id)]
+        while queue:
+            one = queue.pop()
+            found.append(one)
+            near = [other for other in left.values() if not disjoint(one.codes, other.codes)]
+            queue += [left.pop(other.id) for other in near]
+        if len(found) > 1:
+            yield found
+
+
+def _equations(numbers: Sequence[Number]) -> list[Equation] | None:
+    """Return a basis of the equations between numbers, or None when there are too many atoms.
+
+    Small boxes go first, so that a total is expressed by its parts.
+    """
+    atoms = _atoms(numbers)
+    boxes = {n.id: [atoms[name][n.codes.get(name, TOTAL)] for name in atoms] for n in numbers}
+    sizes = {name: _volume(box) for name, box in boxes.items()}
+    if sum(sizes.values()) > ATOMS_MAX:
+        return None
+    covering: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, box in boxes.items():
+        for atom in product(*box):
+            covering[atom].append(name)
+    # Atoms that the same numbers cover cannot be told apart: they are one.
+    rows: dict[str, dict[int, Fraction]] = {name: {} for name in boxes}
+    for place, names in enumerate({tuple(names) for names in covering.values()}):
+        for name in names:
+            rows[name][place] = Fraction(1)
+    return _dependencies(rows, sorted(boxes, key=lambda name: (sizes[name], name)))
+
+
+def _volume(box: Sequence[Collection[str]]) -> int:
+    volume = 1
+    for side in box:
+        volume *= len(side)
+    return volume
+
+
+def _atoms(numbers: Sequence[Number]) -> dict[str, dict[str, frozenset[str]]]:
+    """Return by breakdown and code what atoms the code is made of."""
+    atoms: dict[str, dict[str, frozenset[str]]] = {}
+    for name in sorted({name for number in numbers for name in number.codes}):
+        codes = {number.codes.get(name, TOTAL) for number in numbers} | {TOTAL}
+        of: dict[str, frozenset[str]] = {}
+        for code in codes - {TOTAL}:
+            parts = _PARTS.get(code, frozenset()) & codes
+            of[code] = parts if parts and parts == _PARTS.get(code) else parts | {code}
+        of[TOTAL] = frozenset().union(*of.values()) or frozenset({TOTAL})
+        atoms[name] = of
+    return atoms
+
+
+def _dependencies(rows: Mapping[str, dict[int, Fraction]], order: Sequence[str]) -> list[Equation]:
+    """Eliminate rows in this order, and return those that come out empty as what was added up to empty them."""
+    pivots: dict[int, tuple[dict[int, Fraction], Equation]] = {}
+    found: list[Equation] = []
+    for name in order:
+        row, sums = dict(rows[name]), {name: Fraction(1)}
+        while row:
+            place = min(row)
+            if place not in pivots:
+                pivots[place] = (row, sums)
+                break
+            other, its = pivots[place]
+            factor = row[place] / other[place]
+            _subtract(row, other, factor)
+            _subtract(sums, its, factor)
+        else:
+            found.append(sums)
+    return found
+
+
+def _subtract(row: dict[K, Fraction], other: Mapping[K, Fraction], factor: Fraction) -> None:
+    for place, value in other.items():
+        left = row.get(place, Fraction(0)) - factor * value
+        if left:
+            row[place] = left
+        else:
+            row.pop(place, None)
+
+
+def _holds(equation: Equation, numbers: Mapping[str, Number], floor: int) -> bool:
+    """Say whether an equation tells something true: parts that fall short of their total by far determine nothing."""
+    residue = Fraction(0)
+    for name, factor in equation.items():
+        value = numbers[name].value
+        if value is None:
+            return True
+        residue += factor * value
+    return -floor < residue < floor
+
+
+def _exposed(
+    equations: Sequence[Equation],
+    numbers: Mapping[str, Number],
+    unknown: Collection[str],
+    protected: Collection[str],
+    floor: int,
+) -> list[Equation]:
+    """Return an equation for each protected number that is determined, or is told to be small together with others."""
+    rest = [{name: f for name, f in equation.items() if name in unknown} for equation in equations]
+    determined = {next(iter(row)) for row in _reduced(rest) if len(row) == 1} & set(protected)
+    exposed = []
+    for name in sorted(determined):
+        near = [whole for whole in equations if name in whole and any(other not in unknown for other in whole)]
+        exposed += near[:1] or [w for w in equations if any(o not in unknown for o in w)][:1]
+    for whole, row in zip(equations, rest, strict=True):
+        values = [numbers[name].value for name in row]
+        one_sided = len(set(row.values())) == 1 and all(value is not None for value in values)
+        small = one_sided and sum(value or 0 for value in values) < floor
+        if small and len(row) < len(whole) and any(name in protected for name in row):
+            exposed.append(whole)
+    return exposed
+
+
+def _reduced(rows: Iterable[Equation]) -> list[Equation]:
+    """Return the reduced echelon form: a number that the rows determine stands alone in one of them."""
+    pivots: dict[str, Equation] = {}
+    for each in rows:
+        row = dict(each)
+        for name in [name for name in row if name in pivots]:
+            if name in row:
+                _subtract(row, pivots[name], row[name] / pivots[name][name])
+        if not row:
+            continue
+        pivot = min(row)
+        for other in pivots.values():
+            if pivot in other:
+                _subtract(other, row, other[pivot] / row[pivot])
+        pivots[pivot] = row
+    return list(pivots.values())
+
+
+def _victim(equation: Equation, numbers: Mapping[str, Number], unknown: Collection[str]) -> str | None:
+    """Choose what to withhold: what nobody saw yet and no source publishes, then the smallest that is not zero."""
+    open_ones = [numbers[name] for name in equation if name not in unknown]
+    chosen = min(open_ones, key=lambda n: (not n.fresh, n.free, not n.value, n.value or 0, n.id), default=None)
+    return chosen.id if chosen else None

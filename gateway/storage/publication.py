@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What statistics are served from; this file is about published cells: their tables, and how a vintage gets into them.
+
+A *series* is a cell without its month, a *cell* one version of its number with all that was decided about it when its
+vintage was accepted. Ids of series are digests of their keys, so that nobody has to look one up. `valid_from` is the
+agency's own day of release (or the end of its embargo), `accepted_at` the gateway's; a later version closes both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.clock import format_instant
+from gateway.identifiers import id_instant
+from gateway.storage.engine import Tx
+from gateway.storage.products import product_table, text_type
+from gateway.storage.tables import partner, submission
+from gateway.trip import Row, TableShape
+
+# A commit may be later than the id that was made in its transaction; nobody's transaction takes longer.
+LATE = timedelta(hours=1)
+FAMILIES_PER_STATEMENT = 200
+NOT_SERVED = "N"
+
+
+class CellTables(NamedTuple):
+    """The tables of one product."""
+
+    series: Table
+    cell: Table
+    vintage: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A cell without its month: `codes` by field, `family` what cells must share to add up to each other."""
+
+    key: str
+    family: str
+    codes: Mapping[str, str]
+
+    @property
+    def id(self) -> int:
+        """Return the id that the key makes."""
+        return int.from_bytes(hashlib.sha256(self.key.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(slots=True)
+class Cell:
+    """One version of a number; `suppression` is empty where it is served, `N` where it is not even there.
+
+    `until` is the day when a suppression ends (empty: never), `hidden_from` holds ` GTM:A` for each country that must
+    not see the number. `definition` is what else cells must share to add up.
+    """
+
+    series_id: int
+    period: str
+    record_id: str
+    partner_id: str
+    revision: int
+    value: int | None
+    status: str
+    confidentiality: str
+    definition: str
+    attributes: str
+    accepted_at: str
+    valid_from: str
+    closed_at: str | None = None
+    valid_to: str | None = None
+    suppression: str = ""
+    until: str = ""
+    hidden_from: str = ""
+
+
+class Vintage(NamedTuple):
+    """An accepted submission whose cells are not published yet."""
+
+    partner_id: str
+    submission_id: str
+
+
+@cache
+def cell_tables(shape: TableShape) -> CellTables:
+    """Return the tables of a product's published cells, in a metadata of their own."""
+    name, own, text = shape.table_name, MetaData(), text_type
+    numbers = {"series_id": BigInteger(), "revision": Integer(), "value": BigInteger()}
+    open_ended = {"value", "closed_at", "valid_to"}
+    key = ("series_id", "period", "record_id")
+    columns = [
+        Column(f.name, numbers.get(f.name, text()), nullable=f.name in open_ended, primary_key=f.name in key)
+        for f in fields(Cell)
+    ]
+    series = Table(
+        f"{name}_series",
+        own,
+        Column("id", BigInteger, primary_key=True, autoincrement=False),
+        Column("key", text(), nullable=False),
+        Column("family", text(), nullable=False),
+        *(Column(field, text(), nullable=False) for field in series_fields(shape)),
+        Index(f"{name}_series_family", "family"),
+    )
+    cell = Table(f"{name}_cell", own, *columns, sqlite_with_rowid=False)
+    vintage = Table(
+        f"{name}_vintage",
+        own,
+        Column("partner_id", text(), primary_key=True),
+        Column("submission_id", text(), primary_key=True),
+        Column("published_at", text(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    return CellTables(series, cell, vintage)
+
+
+def create_cell_tables(connection: Connection, shape: TableShape) -> None:
+    """Create the tables of published cells; called by the migration that brings them."""
+    for table in cell_tables(shape):
+        table.create(connection)
+
+
+def series_fields(shape: TableShape) -> tuple[str, ...]:
+    """Return the fields of a series: the natural key without the month."""
+    return tuple(name for name in shape.natural_key if name != shape.period_column)
+
+
+def unpublished(tx: Tx, shape: TableShape) -> list[Vintage]:
+    """Return the accepted submissions that are not published yet, oldest first for each partner."""
+    vintage, found = cell_tables(shape).vintage, list[Vintage]()
+    s, v = submission.c, vintage.c
+    for name in tx.connection.execute(select(partner.c.id).order_by(partner.c.id)).scalars().all():
+        newest = tx.connection.execute(select(func.max(v.submission_id)).where(v.partner_id == name)).scalar()
+        since = _first_id(id_instant(str(newest)) - LATE) if newest else ""
+        published = select(v.submission_id).where(v.partner_id == name, v.submission_id >= since)
+        waiting = select(s.id).where(
+            s.partner_id == name,
+            s.id >= since,
+            s.product == shape.product,
+            s.version.startswith(f"{shape.major}."),
+            s.nil_period.is_(None),
+            s.id.not_in(published),
+        )
+        found += [Vintage(name, each) for each in tx.connection.execute(waiting.order_by(s.id)).scalars()]
+    return found
+
+
+def claim(tx: Tx, shape: TableShape, vintage: Vintage, at: datetime) -> bool:
+    """Take a vintage for publication, and say whether it was still to be had; a partner's come one by one."""
+    if tx.dialect == "postgresql":
+        lock = f"{shape.table_name} {vintage.partner_id}"
+        tx.connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (lock,))
+    values = {**vintage._asdict(), "published_at": format_instant(at)}
+    statement = _insert_new(tx, cell_tables(shape).vintage).returning(literal(1))
+    return tx.connection.execute(statement, values).first() is not None
+
+
+def records_of(tx: Tx, shape: TableShape, vintage: Vintage) -> list[tuple[Row, str, int]]:
+    """Return the records of a submission with the time of their acceptance and their revision."""
+    c = product_table(shape).c
+    columns = [c[name] for name in shape.column_names]
+    found = select(c.accepted_at, c.revision, *columns).where(
+        c.partner_id == vintage.partner_id, c.submission_id == vintage.submission_id
+    )
+    return [(tuple(row[2:]), row[0], row[1]) for row in tx.connection.execute(found.order_by(c.line))]
+
+
+def insert_cells(tx: Tx, shape: TableShape, series: Sequence[Series], cells: Sequence[Cell]) -> None:
+    """Insert cells, and those of their series that are new."""
+    tables = cell_tables(shape)
+    if series:
+        rows = [{"id": one.id, "key": one.key, "family": one.family, **one.codes} for one in series]
+        tx.connection.execute(_insert_new(tx, tables.series), sorted(rows, key=lambda row: str(row["key"])))
+    if cells:
+        tx.connection.execute(tables.cell.insert(), [asdict(cell) for cell in cells])
+
+
+def close_cells(tx: Tx, shape: TableShape, closings: Sequence[Mapping[str, object]]) -> None:
+    """End the earlier versions of cells: each of `closings` has series_id, period, record_id, at and day.
+
+    For readers they end on the day of the version that follows; who asks for that day or later does not see them.
+    """
+    if not closings:
+        return
+    cell = cell_tables(shape).cell
+    c: Any = cell.c
+    day: Any = bindparam("b_day")
+    others = (
+        c.series_id == bindparam("b_series_id"),
+        c.period == bindparam("b_period"),
+        c.record_id != bindparam("b_record_id"),
+    )
+    rows = [{f"b_{name}": value for name, value in closing.items()} for closing in closings]
+    still_open = update(cell).where(*others, or_(c.valid_to.is_(None), c.valid_to > day))
+    tx.connection.execute(still_open.values(valid_to=day), [_without(row, "b_at") for row in rows])
+    newest = update(cell).where(*others, c.closed_at.is_(None))
+    tx.connection.execute(newest.values(closed_at=bindparam("b_at")), [_without(row, "b_day") for row in rows])
+
+
+def cells_of_families(
+    tx: Tx, shape: TableShape, families: Sequence[str], periods: tuple[str, str]
+) -> Iterator[tuple[str, Mapping[str, str], Cell]]:
+    """Yield all versions of the cells of some families between two months: family, codes of the series, cell."""
+    series, cell, _ = cell_tables(shape)
+    names = [f.name for f in fields(Cell)]
+    codes = series_fields(shape)
+    columns = (series.c.family, *(series.c[name] for name in codes), *(cell.c[name] for name in names))
+    for start in range(0, len(families), FAMILIES_PER_STATEMENT):
+        statement = (
+            select(*columns)
+            .join(series, series.c.id == cell.c.series_id)
+            .where(
+                series.c.family.in_(families[start : start + FAMILIES_PER_STATEMENT]),
+                cell.c.period >= periods[0],
+                cell.c.period <= periods[1],
+            )
+        )
+        for row in tx.connection.execute(statement):
+            yield row[0], dict(zip(codes, row[1 : 1 + len(codes)], strict=True)), Cell(*row[1 + len(codes) :])
+
+
+def mark(tx: Tx, shape: TableShape, cells: Sequence[Cell]) -> None:
+    """Write down what was decided about cells that stand."""
+    if not cells:
+        return
+    cell = cell_tables(shape).cell
+    key = [column.name for column in cell.primary_key]
+    decided = ("suppression", "until", "hidden_from")
+    statement = (
+        update(cell)
+        .where(and_(*(cell.c[name] == bindparam(f"b_{name}") for name in key)))
+        .values({name: bindparam(f"b_{name}") for name in decided})
+    )
+    tx.connection.execute(statement, [{f"b_{name}": getattr(one, name) for name in (*key, *decided)} for one in cells])
+
+
+def _insert_new(tx: Tx, table: Table) -> Any:
+    statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(table)
+    return statement.on_conflict_do_nothing()
+
+
+def _first_id(at: datetime) -> str:
+    first = f"{int(at.timestamp() * 1000):012x}"
+    return f"{first[:8]}-{first[8:]}"
+
+
+def _without(row: Mapping[str, object], name: str) -> dict[str, object]:
+    return {key: value for key, value in row.items() if key != name}
