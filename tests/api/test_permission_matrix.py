@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.api.asking import line, send, signed
-from tests.api.test_corrections import by_officer, contest_of, opened, publish
+from tests.api.contesting import by_officer, contest_of, opened, publish
 from tests.api.test_tokens import ask, by_certificate
 from tests.running import GTM, USA, Running
 
