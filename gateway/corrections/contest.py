@@ -152,7 +152,7 @@ def _open(
     _spend_nonce(tx, asked)  # (2)
     at = desk.clock.now()
     since, periods = min(one.accepted_at for one in found), sorted(one.period for one in found)
-    readers = readers_of(tx, desk, provider, since)  # (3)
+    readers = readers_of(tx, provider, since)  # (3)
     one = StoredContest(
         partner_id=provider,
         id=new_id(at),

@@ -25,7 +25,7 @@ _ID = Field(default="", pattern=f"^{UUID7}$")
 
 @dataclass(frozen=True, slots=True)
 class CorrectionsDesk:
-    """The parts that a contest needs; `dataflow` is what the events of reads call the numbers, `origin` is ours."""
+    """The parts that a contest needs; `dataflow` is where the numbers are served, `origin` is ours."""
 
     clock: Clock
     storage: Storage

@@ -2,7 +2,7 @@
 """Who read a number that is contested; this file is about the recall list, made from the audit log and nothing else.
 
 The log keeps the digest of a query and not its text, so that the list errs on the safe side: on it is every partner
-that read the owner's dataflow since the number was first accepted. It is for officers of the owner's country.
+that read cells of the owner since the number was first accepted. It is for officers of the owner's country.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Reader:
     events: list[str] = field(default_factory=list)
 
 
-def readers_of(tx: Tx, desk: CorrectionsDesk, provider: str, since: datetime) -> dict[str, Reader]:
-    """Return who read the dataflow of a provider's country since an instant, by partner id, in order."""
+def readers_of(tx: Tx, provider: str, since: datetime) -> dict[str, Reader]:
+    """Return who read cells of a provider's country since an instant, by partner id, in order."""
     owner, found = country_of(provider), dict[str, Reader]()
     for read in contests.reads_of(tx, owner, since):
         fields = json.loads(read.fields)
-        # Its officers see what its own partners read of others, too.
-        if (fields["owner"], fields["dataflow"]) != (owner, desk.dataflow):
+        # Its officers see what its own partners read of others, too; and a number stands in more than one dataflow.
+        if fields["owner"] != owner or not fields["cell_count"]:
             continue
         reader = found.setdefault(read.partner_id, Reader(read.at, read.at))
         reader.last_at = read.at
@@ -67,7 +67,7 @@ def recall(
         one = contests.get_contest(tx, contest_id, country=officer.country)
         if one is None:
             return None
-        return one, readers_of(tx, desk, one.partner_id, one.since), notices.told_of(tx, contest_id)
+        return one, readers_of(tx, one.partner_id, one.since), notices.told_of(tx, contest_id)
 
     seen = desk.storage.read(look)
     if seen is None:
