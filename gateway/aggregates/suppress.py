@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from typing import TypeVar
 
@@ -113,6 +114,9 @@ def _equations(numbers: Sequence[Number]) -> list[Equation] | None:
     for name, box in boxes.items():
         for atom in product(*box):
             covering[atom].append(name)
+    # What only cells with parts cover is empty: agencies send no zeros, and nobody is an adult unaccompanied minor.
+    finest = {n.id for n in numbers if not any(within(other.codes, n.codes) for other in numbers)}
+    covering = {atom: names for atom, names in covering.items() if not finest.isdisjoint(names)}
     # Atoms that the same numbers cover cannot be told apart: they are one.
     rows: dict[str, dict[int, Fraction]] = {name: {} for name in boxes}
     for place, names in enumerate({tuple(names) for names in covering.values()}):
@@ -192,17 +196,24 @@ def _exposed(
     """Return an equation for each protected number that is determined, or is told to be small together with others."""
     rest = [{name: f for name, f in equation.items() if name in unknown} for equation in equations]
     determined = {next(iter(row)) for row in _reduced(rest) if len(row) == 1} & set(protected)
+    open_ones = [whole for whole in equations if any(name not in unknown for name in whole)]
     exposed = []
     for name in sorted(determined):
-        near = [whole for whole in equations if name in whole and any(other not in unknown for other in whole)]
-        exposed += near[:1] or [w for w in equations if any(o not in unknown for o in w)][:1]
+        near = [whole for whole in open_ones if name in whole]
+        exposed += sorted(near, key=partial(_choice, numbers, unknown))[:1] or open_ones[:1]
     for whole, row in zip(equations, rest, strict=True):
         values = [numbers[name].value for name in row]
         one_sided = len(set(row.values())) == 1 and all(value is not None for value in values)
         small = one_sided and sum(value or 0 for value in values) < floor
-        if small and len(row) < len(whole) and any(name in protected for name in row):
+        if small and 1 < len(row) < len(whole) and any(name in protected for name in row):
             exposed.append(whole)
     return exposed
+
+
+def _choice(numbers: Mapping[str, Number], unknown: Collection[str], whole: Equation) -> tuple[bool, int, int]:
+    """Rank the equations that give a number away: first those with something nobody saw yet, then the shortest."""
+    seen = not any(numbers[name].fresh for name in whole if name not in unknown)
+    return seen, sum(name in unknown for name in whole), len(whole)
 
 
 def _reduced(rows: Iterable[Equation]) -> list[Equation]:
