@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.api.answers import SignedAnswer, asked_for
+from gateway.api.answers import SignedAnswer, asked_for, is_signed
 from gateway.api.bearer import challenge, oauth_document
 from gateway.api.desk import Desk
 from gateway.api.language import language_of
@@ -64,7 +64,7 @@ class Edge:
         scope["state"]["visit"] = visit
         outgoing = _Outgoing(send, visit)
         answer: Send = outgoing.send
-        if scope["method"] == "POST":
+        if is_signed(scope):
             asked = asked_for(scope, target_uri(scope, self._desk.public_origin))
             answer = SignedAnswer(outgoing.send, self._desk.answer_signer, asked, now=clock.now).send
         with structlog.contextvars.bound_contextvars(request_id=visit.request_id):

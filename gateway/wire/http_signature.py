@@ -25,7 +25,10 @@ COMPONENTS_MAX: Final = 32
 REQUEST_COVERED: Final = ("@method", "@target-uri", "content-digest", "content-type", "idempotency-key")
 REQUEST_COVERED_IF_PRESENT: Final = ("content-encoding", "authorization", "gateway-records")
 _ANSWER_COVERED: Final = ("@status", "content-type", "content-digest", "audit-event")
-_ANSWER_COVERED_OF_REQUEST: Final = ("@method", "@target-uri", "content-digest", "signature", "signature-input")
+# The purpose decides what an answer to a reader may hold, so that it belongs to what was asked.
+_ANSWER_COVERED_OF_REQUEST: Final = (
+    "@method", "@target-uri", "content-digest", "gateway-purpose", "signature", "signature-input",
+)  # fmt: skip
 
 _INTEGERS: Final = frozenset({"created", "expires"})
 _STRINGS: Final = frozenset({"nonce", "keyid", "alg", "tag"})
