@@ -18,8 +18,9 @@ import structlog
 from cryptography import x509
 from prometheus_client import start_http_server
 
-from gateway.aggregates.dataflow import flow_dataflow
 from gateway.aggregates.desk import AggregatesDesk
+from gateway.aggregates.mirror import dataflows
+from gateway.aggregates.vintages import publish_accepted
 from gateway.api.application import create_application
 from gateway.api.connection import Bounds
 from gateway.api.desk import Desk
@@ -63,6 +64,7 @@ from gateway.wire.policy_file import parse_policy
 BURSTS_SECONDS = 10
 FOLD_SECONDS = 60
 NOTICES_SECONDS = 1
+VINTAGES_SECONDS = 2
 DAY_SECONDS = 86_400
 RETRY_JOB_SECONDS = 300
 FLOW = "flow"
@@ -160,8 +162,8 @@ def _tokens(settings: Settings, intake: IntakeDesk) -> TokensDesk | None:
 
 
 def _aggregates(intake: IntakeDesk) -> AggregatesDesk:
-    shape = next(shape for shape in intake.contracts.shapes if shape.product == FLOW)
-    return AggregatesDesk(intake.clock, intake.storage, intake.policy, intake.contracts, flow_dataflow(shape))
+    flow, structures = dataflows(intake.contracts, FLOW)
+    return AggregatesDesk(intake.clock, intake.storage, intake.policy, intake.contracts, flow, structures)
 
 
 def serve(settings: Settings) -> None:
@@ -306,9 +308,17 @@ def _tls(settings: Settings) -> TlsKeeper | None:
 @contextlib.asynccontextmanager
 async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
     gateway.keeper.start()
+    desk, clock = gateway.desk, gateway.desk.intake.clock
     jobs = [
-        asyncio.create_task(job(gateway))
-        for job in (_record_bursts, _fold_rollups, _retention, _warn_of_stale_lists, _deliver_notices)
+        asyncio.create_task(job)
+        for job in (
+            _every(BURSTS_SECONDS, lambda: record_bursts(desk, at=clock.now()), "bursts not recorded"),
+            _every(FOLD_SECONDS, partial(_fold_rollups, gateway), "totals not folded"),
+            _every(VINTAGES_SECONDS, partial(publish_accepted, desk.aggregates), "vintages not published"),
+            _every(NOTICES_SECONDS, _notices(gateway), "notices not sent"),
+            _retention(gateway),
+            _warn_of_stale_lists(gateway),
+        )
     ]
     path = gateway.settings.operator_socket
     operator = _operator(gateway, path) if path else None
@@ -338,39 +348,27 @@ def _record_handshake(gateway: Gateway, reason: Reason, address: str) -> None:
     asyncio.get_running_loop().run_in_executor(None, record)
 
 
-async def _record_bursts(gateway: Gateway) -> None:
+async def _every(seconds: float, work: Callable[[], object], trouble: str) -> None:
+    """Do some work on a thread again and again; what is refused now is tried at the next turn."""
     while True:
-        await asyncio.sleep(BURSTS_SECONDS)
-        now = gateway.desk.intake.clock.now()
+        await asyncio.sleep(seconds)
         try:
-            await asyncio.to_thread(record_bursts, gateway.desk, at=now)
+            await asyncio.to_thread(work)
         except Refusal as away:
-            log.warning("bursts not recorded", cause=away.reason)
+            log.warning(trouble, cause=away.reason)
 
 
-async def _fold_rollups(gateway: Gateway) -> None:
-    while True:
-        await asyncio.sleep(FOLD_SECONDS)
-        try:
-            while await asyncio.to_thread(gateway.storage.write, fold):
-                pass
-        except Refusal as away:
-            log.warning("totals not folded", cause=away.reason)
+def _fold_rollups(gateway: Gateway) -> None:
+    while gateway.storage.write(fold):
+        pass
 
 
-async def _deliver_notices(gateway: Gateway) -> None:
+def _notices(gateway: Gateway) -> Callable[[], object]:
     settings, intake = gateway.settings, gateway.desk.intake
     trust = ssl.create_default_context(cafile=str(settings.webhook_anchors) if settings.webhook_anchors else None)
-    desk = DeliveryDesk(
-        intake.clock, gateway.storage, gateway.desk.answer_signer, trust=trust, private=settings.sandbox
-    )
-    while True:
-        await asyncio.sleep(NOTICES_SECONDS)
-        try:
-            if await asyncio.to_thread(deliver_due, desk):
-                gateway.keeper.wake()
-        except Refusal as away:
-            log.warning("notices not sent", cause=away.reason)
+    signer = gateway.desk.answer_signer
+    desk = DeliveryDesk(intake.clock, gateway.storage, signer, trust=trust, private=settings.sandbox)
+    return lambda: gateway.keeper.wake() if deliver_due(desk) else None
 
 
 async def _warn_of_stale_lists(gateway: Gateway) -> None:

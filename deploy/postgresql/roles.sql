@@ -11,7 +11,7 @@
 --
 --   gateway_owner    owns the tables: migrations, enrolment and other commands of the operator; no process that listens
 --   gateway_web      `gateway serve`: adds to the log and cannot change it
---   gateway_serving  answers pulls: servable rows of flow_1 through a view, no border event, no audit event's content
+--   gateway_serving  answers pulls: servable cells of flow_1_cell through a view, no border event, no audit event's content
 --   gateway_backup   reads everything, changes nothing
 --   gateway_records  nobody logs in as: owns the tables whose rows have a last day, so that deletion can reach the files
 
@@ -48,7 +48,7 @@ GRANT USAGE ON SCHEMA gateway_serving TO gateway_serving;
 DO $$
 BEGIN
     EXECUTE format('ALTER ROLE gateway_web IN DATABASE %I SET search_path = gateway_months, public', current_database());
-    -- The same query that reads flow_1 elsewhere reads the view here.
+    -- The same query that reads flow_1_cell elsewhere reads the view here.
     EXECUTE format(
         'ALTER ROLE gateway_serving IN DATABASE %I SET search_path = gateway_serving, public', current_database());
 END $$;
@@ -90,6 +90,9 @@ BEGIN
     GRANT INSERT ON submission, refused_record, tombstone TO gateway_web;
     -- A record of flows is added, and marked once when another supersedes it.
     GRANT INSERT, UPDATE (superseded_by, superseded_at) ON flow_1 TO gateway_web;
+    -- What statistics are served from: a cell is added, ends once, and more of it may be withheld.
+    GRANT INSERT ON flow_1_series, flow_1_vintage, flow_1_cell TO gateway_web;
+    GRANT UPDATE (closed_at, valid_to, suppression, until, hidden_from) ON flow_1_cell TO gateway_web;
     -- Contested numbers: a contest ends once; a notice never changes, and how far it came does.
     GRANT INSERT ON contest, contested_record, notice, subscriber TO gateway_web;
     GRANT UPDATE (withdrawn_at) ON contest TO gateway_web;
@@ -105,20 +108,21 @@ BEGIN
     GRANT SELECT ON log_head, leaf, tile, checkpoint, contested_record TO gateway_serving;
     GRANT INSERT ON event, event_audience, pending_event TO gateway_serving;
 
-    -- Never another's: what the owner keeps to itself (C, N), what is embargoed, what was retracted, values that are
-    -- withheld, notes and evidence. Agreements and the protection rules take more away, in the gateway.
+    GRANT SELECT ON flow_1_series TO gateway_serving;
+
+    -- Never another's: what the owner keeps to itself, what is embargoed, and numbers that are withheld from everybody.
+    -- Agreements, and the rules for one country, take more away, in the gateway.
     DROP VIEW IF EXISTS gateway_serving.flow_1;
-    CREATE VIEW gateway_serving.flow_1 WITH (security_barrier) AS
+    DROP VIEW IF EXISTS gateway_serving.flow_1_cell;
+    CREATE VIEW gateway_serving.flow_1_cell WITH (security_barrier) AS
     SELECT
-        partner_id, record_id, provider, period, reporting_country, counterpart_country, direction, flow_type, unit,
-        citizenship, sex, age_group, accompaniment, place_scheme, place_code, legal_basis, status, confidentiality,
-        rounding_base, definition_id, vintage,
-        CASE WHEN confidentiality NOT IN ('A', 'D', 'S') THEN count END AS count,
-        action, supersedes, embargo_until, NULL::text AS note, accepted_at, revision, superseded_by, superseded_at
-    FROM public.flow_1
-    WHERE (action IS NULL OR action <> 'retract') AND confidentiality NOT IN ('C', 'N') AND NOT (
-        confidentiality = 'E'
-        AND (embargo_until IS NULL OR embargo_until > to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')));
-    ALTER VIEW gateway_serving.flow_1 OWNER TO gateway_owner;
-    GRANT SELECT ON gateway_serving.flow_1 TO gateway_serving;
+        series_id, period, record_id, partner_id, revision,
+        CASE WHEN suppression = '' OR (until <> '' AND until <= to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD'))
+            THEN value END AS value,
+        status, confidentiality, definition, attributes, accepted_at, valid_from, closed_at, valid_to, suppression, until,
+        hidden_from
+    FROM public.flow_1_cell
+    WHERE suppression <> 'N' AND valid_from <= to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD');
+    ALTER VIEW gateway_serving.flow_1_cell OWNER TO gateway_owner;
+    GRANT SELECT ON gateway_serving.flow_1_cell TO gateway_serving;
 END $$;

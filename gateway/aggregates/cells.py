@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
@@ -18,8 +18,7 @@ from gateway.storage.engine import Tx
 from gateway.storage.statistics import CellsAsked, ServedCell, served_cells
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """An observation with what the answer's evidence needs: whose it is and when it was accepted."""
 
     owner: str
@@ -52,11 +51,12 @@ def flow_observations(
     """Yield what a reader sees, series by series; with history each version, and where a cell ended for good."""
     marks = contested(tx)
     last: Seen | None = None
+    asks_more = any(condition.component not in flow.structure.key for condition in query.conditions)
     for codes, cell in seen_cells(tx, flow, query, terms, at):
         seen = Seen(codes["reporting_country"], cell.accepted_at, _observation(cell, query, marks))
         if query.include_history and last is not None:
             yield from _ended(last, seen)
-        if query.shows(flow.structure, seen.observation):
+        if not asks_more or query.shows(flow.structure, seen.observation):
             yield seen
         last = seen
     if query.include_history and last is not None:

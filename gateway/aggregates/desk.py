@@ -22,7 +22,8 @@ CHUNK_BYTES = 64 << 10
 class AggregatesDesk:
     """The parts that `app.py` composes for own totals, and for pulls.
 
-    `publishes` is False where the process may not write what is served; another one does then.
+    `structures` are the dataflows offered. `publishes` is False where the process may not write what is served; another
+    one does then.
     """
 
     clock: Clock
@@ -30,6 +31,7 @@ class AggregatesDesk:
     policy: DecisionPoint
     contracts: ContractSet
     flow: Dataflow
+    structures: tuple[Structure, ...] = ()
     quota: Quota = field(default_factory=Quota)
     publishes: bool = True
 

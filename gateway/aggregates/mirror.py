@@ -16,13 +16,13 @@ from typing import NamedTuple
 import orjson
 
 from gateway.aggregates.cells import Seen, seen_cells
-from gateway.aggregates.dataflow import FREQUENCY, Dataflow, component_of
+from gateway.aggregates.dataflow import FREQUENCY, Dataflow, component_of, flow_dataflow
 from gateway.aggregates.desk import Question
 from gateway.aggregates.observations import MONTHLY, Component, Condition, DataQuery, Observation, Structure
 from gateway.aggregates.protect import PRIMARY, Terms
 from gateway.aggregates.suppress import disjoint, within
 from gateway.aggregates.vintages import box
-from gateway.contracting.contract import Contract, Text
+from gateway.contracting.contract import Contract, ContractSet, Text, version_key
 from gateway.errors import RequestMalformed
 from gateway.storage.engine import Tx
 from gateway.storage.statistics import ServedCell
@@ -109,6 +109,16 @@ class _Side:
     definition: str
     vintage: str
     accepted_at: str
+
+
+def dataflows(contracts: ContractSet, product: str) -> tuple[Dataflow, tuple[Structure, ...]]:
+    """Return the dataflow of a product's cells, and the structures of all that is offered: that one and its mirror."""
+    shape = next(shape for shape in contracts.shapes if shape.product == product)
+    contract = max(
+        (one for one in contracts.contracts if one.shape == shape), key=lambda one: version_key(one.ref.version)
+    )
+    flow = flow_dataflow(shape, contract)
+    return flow, (flow.structure, mirror_structure(shape, contract))
 
 
 def mirror_structure(shape: TableShape, contract: Contract | None = None) -> Structure:

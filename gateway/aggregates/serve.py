@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
@@ -185,11 +186,19 @@ def _seen(tx: Tx, reading: Reading, question: Question, at: datetime) -> Iterato
 
 
 def _counted(reading: Reading, found: Iterator[Seen]) -> Iterator[Observation]:
-    for count, seen in enumerate(found, 1):
+    cells: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    newest = ""
+    for count, (owner, accepted_at, observation) in enumerate(found, 1):
         if count > CELLS_MAX:
             raise RequestMalformed(what=f"the answer has more than {CELLS_MAX} cells; narrow the period or the key")
-        for owner in seen.owner.split("+"):
-            reading.cells[owner] += 1
-            reading.suppressed[owner] += seen.observation.value is None
-        reading.newest = max(reading.newest, seen.accepted_at)
-        yield seen.observation
+        counts = cells[owner]
+        counts[0] += 1
+        counts[1] += observation.value is None
+        newest = max(newest, accepted_at)
+        yield observation
+    reading.newest = newest
+    for owners, (shown, suppressed) in cells.items():
+        # A number of a mirror was read of both its countries.
+        for owner in owners.split("+"):
+            reading.cells[owner] += shown
+            reading.suppressed[owner] += suppressed

@@ -70,7 +70,12 @@ def complements(
 
 def disjoint(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Say whether two cells count nothing in common: in some breakdown their codes exclude each other."""
-    return any(not _meet(code, other[name]) for name, code in one.items() if name in other)
+    for name, code in one.items():
+        opposite = other.get(name, TOTAL)
+        # Asked of every pair of a table: what is equal or a total is told without a look at its parts.
+        if code != opposite and TOTAL not in {code, opposite} and not _share(code, opposite):
+            return True
+    return False
 
 
 def within(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -80,8 +85,8 @@ def within(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return inside and any(code != outer for code, outer in pairs)
 
 
-def _meet(one: str, other: str) -> bool:
-    return TOTAL in {one, other} or one == other or other in _PARTS.get(one, ()) or one in _PARTS.get(other, ())
+def _share(one: str, other: str) -> bool:
+    return other in _PARTS.get(one, ()) or one in _PARTS.get(other, ())
 
 
 def _components(state: Sequence[Number], protected: Collection[str]) -> Iterable[Sequence[Number]]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from gateway.aggregates.dataflow import CSV_TYPE
+from gateway.aggregates.csv_data import CSV_TYPE
 from gateway.api.problems import ROWS
 from gateway.signing.head import MEDIA_TYPES as SUBMISSION_MEDIA_TYPES
 from gateway.tokens.desk import TOKEN_PATH

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -189,10 +189,12 @@ def insert_cells(tx: Tx, shape: TableShape, series: Sequence[Series], cells: Seq
     """Insert cells, and those of their series that are new."""
     tables = cell_tables(shape)
     if series:
-        rows = [{"id": one.id, "key": one.key, "family": one.family, **one.codes} for one in series]
-        tx.connection.execute(_insert_new(tx, tables.series), sorted(rows, key=lambda row: str(row["key"])))
+        new = [{"id": one.id, "key": one.key, "family": one.family, **one.codes} for one in series]
+        tx.connection.execute(_insert_new(tx, tables.series), sorted(new, key=lambda row: str(row["key"])))
     if cells:
-        tx.connection.execute(tables.cell.insert(), [asdict(cell) for cell in cells])
+        names = [f.name for f in fields(Cell)]
+        rows = [{name: getattr(cell, name) for name in names} for cell in cells]
+        tx.connection.execute(tables.cell.insert(), rows)
 
 
 def close_cells(tx: Tx, shape: TableShape, closings: Sequence[Mapping[str, object]]) -> None:

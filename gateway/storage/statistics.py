@@ -147,26 +147,18 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked) -> Iterator[Serve
 
 
 def _served(row: Any, asked: CellsAsked) -> ServedCell:
-    withheld = row.suppression if not row.until or row.until > asked.today else ""
-    if not withheld and asked.reader:
-        _, _, mine = row.hidden_from.partition(f" {asked.reader}:")
-        withheld = mine[:1]
-    ended = row.valid_to if row.valid_to and row.valid_to <= asked.day else ""
-    return ServedCell(
-        row.key,
-        row.period,
-        None if withheld else row.value,
-        row.status,
-        row.confidentiality,
-        withheld,
-        row.attributes,
-        row.revision,
-        row.partner_id,
-        row.record_id,
-        row.accepted_at,
-        row.valid_from,
-        ended,
-    )
+    key, period, value, status, confidentiality, withheld, until, hidden_from, attributes, *rest = row
+    if withheld and until and until <= asked.today:
+        withheld = ""
+    if hidden_from and not withheld:
+        withheld = hidden_from.partition(f" {asked.reader}:")[2][:1]
+    revision, partner_id, record_id, accepted_at, valid_from, valid_to = rest
+    if not valid_to or valid_to > asked.day:
+        # That a later version waits for its day is nobody's to know.
+        valid_to = ""
+    shown = None if withheld else value
+    about = (key, period, shown, status, confidentiality, withheld, attributes)
+    return ServedCell(*about, revision, partner_id, record_id, accepted_at, valid_from, valid_to)
 
 
 def _live(table: Table) -> list[ColumnElement[bool]]:

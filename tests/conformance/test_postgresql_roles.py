@@ -14,25 +14,17 @@ import psycopg
 import pyrage
 import pytest
 
-from gateway.aggregates.desk import AggregatesDesk
-from gateway.contracting.contract import ContractSet
 from gateway.contracting.load import load_contracts, packaged_root
-from gateway.contracting.strict_yaml import read_yaml
 from gateway.intake.retention import delete_expired
-from gateway.onboarding.sandbox_parties import COUNTRIES
-from gateway.policy.agreements import load_agreements
-from gateway.policy.decide import DecisionPoint
-from gateway.policy.load import compile_policies, load_rules
 from gateway.review.fsck import fsck
 from gateway.storage import log
 from gateway.storage.backup import back_up
 from gateway.storage.engine import Storage, open_storage
-from gateway.storage.statistics import flow_cells
 from gateway.wire.policy_file import parse_policy
 from tests.api.asking import line, send, signed
 from tests.engines import PostgresServer, postgres_programs
 from tests.running import Running, running
-from tests.unit.aggregates.test_pull import FLOW, ROOT, Counter, FixedClock
+from tests.unit.aggregates.counter import Counter, desk_on
 from tests.unit.storage.samples import BORDER_EVENT, keep, row
 
 ROLES = (Path(__file__).parents[2] / "deploy" / "postgresql" / "roles.sql").read_text()
@@ -177,6 +169,8 @@ def test_gateway_web_does_not_change_the_log(database: Database, table: str, act
         "DELETE FROM log_restore",
         "UPDATE flow_1 SET count = 1",
         "DELETE FROM flow_1",
+        "UPDATE flow_1_cell SET value = 1",
+        "DELETE FROM flow_1_cell",
         "UPDATE partner SET status = 'active'",
         "INSERT INTO certificate_pin SELECT * FROM certificate_pin",
         "DELETE FROM approval",
@@ -203,30 +197,25 @@ def test_gateway_web_may_move_the_head_and_empty_the_queue(database: Database) -
 
 def test_gateway_serving_answers_a_pull_from_what_is_servable(database: Database, web: Storage) -> None:
     """What no reader may ever see is not in reach of the process that answers readers."""
-    policies = compile_policies(
-        load_rules(ROOT), load_agreements(ROOT / "agreements", read_yaml), parties=COUNTRIES, products=("flow",)
-    )
     secret = [{"confidentiality": kind, "period": f"2024-{month:02}"} for month, kind in enumerate("CNEADS", 1)]
-    desk = AggregatesDesk(FixedClock(), web, DecisionPoint(policies), ContractSet(()), FLOW)
-    Counter(desk).keep({"period": "2024-09", "note": "for us"}, *secret)
+    secret[2]["embargo_until"] = "2099-01-01"
+    Counter(desk_on(web)).keep({"period": "2024-09", "note": "for us"}, *secret)
 
     with database.storage(SERVING) as serving:
-        pulled, rows = Counter(replace(desk, storage=serving)).ask()
-        cells = serving.read(lambda tx: list(flow_cells(tx, FLOW.shape, countries={"USA"})))
+        pulled, seen = Counter(replace(desk_on(serving), publishes=False)).pull()
+    cells = database.execute(SERVING, "SELECT period, value, suppression FROM flow_1_cell ORDER BY period")
 
-    names = FLOW.shape.column_names
     assert pulled.event_id
-    assert [(one["TIME_PERIOD"], one["OBS_VALUE"]) for one in rows if one["OBS_VALUE"]] == [("2024-09", "5000")]
-    seen = {cell.row[names.index("confidentiality")]: cell.row[names.index("count")] for cell in cells}
-    assert seen == {"F": 5000, "A": None, "D": None, "S": None}
-    assert {cell.row[names.index("note")] for cell in cells} == {None}
+    assert [(one.period, one.value) for one in seen if one.value is not None] == [("2024-09", 5000)]
+    assert cells == [("2024-04", None, "A"), ("2024-05", None, "D"), ("2024-06", None, "S"), ("2024-09", 5000, "")]
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         "SELECT * FROM border_event_1",
-        "SELECT * FROM public.flow_1",
+        "SELECT * FROM flow_1",
+        "SELECT * FROM public.flow_1_cell",
         "SELECT * FROM event",
         "SELECT * FROM submission",
         "SELECT * FROM refused_record",
@@ -234,7 +223,7 @@ def test_gateway_serving_answers_a_pull_from_what_is_servable(database: Database
         "INSERT INTO leaf SELECT * FROM leaf",
         "UPDATE log_head SET size = 0",
         "DELETE FROM pending_event",
-        "UPDATE flow_1 SET sex = '_T'",
+        "UPDATE flow_1_cell SET period = period",
         "SELECT * FROM gateway_months.border_event_1_m202611",
         "SET ROLE gateway_web",
     ],

@@ -272,13 +272,14 @@ def _strict_yaml(data: bytes) -> None:
 @target("sdmx_query", Refusal)
 def _sdmx_query(data: bytes) -> None:
     key, _, query = data.decode("latin-1").partition("\n")
-    asked = parse_query(FLOW, agency="GATEWAY", dataflow="FLOW", version="1.0.0", key=key, query=query)
+    structures = (FLOW.structure,)
+    _, asked = parse_query(structures, agency="GATEWAY", dataflow="FLOW", version="1.0.0", key=key, query=query)
     for month in (asked.first_month, asked.last_month):
         assert len(month) == 7
         assert month.isascii()
         assert (month[:4] + month[5:]).isdecimal()
         assert month[4] == "-"
-    asked.selects(["_T"] * len(FLOW.dimensions))
+    asked.selects(FLOW.structure, ["_T"] * len(FLOW.structure.key))
     canonical_bytes(asked.as_json())
 
 

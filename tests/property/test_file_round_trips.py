@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from werkzeug.http import parse_accept_header
 
-from gateway.aggregates.query import FlowQuery
+from gateway.aggregates.observations import DataQuery
 from gateway.api.language import LANGUAGES, language_of
 from gateway.client.config import ClientConfig, load_config
 from gateway.contracting.strict_yaml import parse_yaml
@@ -143,22 +143,24 @@ def test_a_table_becomes_the_records_that_were_written(rows: list[dict[str, Any]
 
 
 @given(
-    alternatives=st.lists(st.sets(CODES, max_size=3), min_size=len(FLOW.dimensions), max_size=len(FLOW.dimensions)),
+    alternatives=st.lists(
+        st.sets(CODES, max_size=3), min_size=len(FLOW.structure.key), max_size=len(FLOW.structure.key)
+    ),
     first=MONTHS,
     last=MONTHS,
 )
 def test_a_query_selects_what_it_names(alternatives: list[set[str]], first: str, last: str) -> None:
     key = ".".join("+".join(sorted(wanted)) for wanted in alternatives)
-    found: FlowQuery = asked(key, f"c[TIME_PERIOD]=ge:{first}+le:{last}")
+    found: DataQuery = asked(key, f"c[TIME_PERIOD]=ge:{first}+le:{last}")
 
     assert (found.first_month, found.last_month) == (first, last)
-    assert found.selects([min(wanted) if wanted else "ANY" for wanted in alternatives])
+    assert found.selects(FLOW.structure, [min(wanted) if wanted else "ANY" for wanted in alternatives])
     for position, wanted in enumerate(alternatives):
-        assert found.named(FLOW, FLOW.dimensions[position]) == frozenset(wanted)
+        assert found.named(FLOW.structure, FLOW.structure.key[position]) == frozenset(wanted)
         if wanted:
             others = [min(one) if one else "ANY" for one in alternatives]
             others[position] = "OTHER!"
-            assert not found.selects(others)
+            assert not found.selects(FLOW.structure, others)
 
 
 @given(MONTHS, st.sampled_from(["gt", "lt"]))

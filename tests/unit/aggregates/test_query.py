@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.aggregates.dataflow import Dataflow, flow_dataflow, key_of, sdmx_id
-from gateway.aggregates.query import FlowQuery, parse_query
-from gateway.errors import NotAPublishedTable, NotFound, RequestMalformed, UnitsDiffer
+from gateway.aggregates.dataflow import flow_dataflow, key_of, sdmx_id
+from gateway.aggregates.observations import DataQuery, Observation, Structure
+from gateway.aggregates.query import parse_query
+from gateway.errors import NotFound, RequestMalformed
 from gateway.trip import ColumnShape, TableShape
 
 NATURAL_KEY = ("provider", "period", "reporting_country", "flow_type", "unit", "citizenship", "place_scheme")
@@ -26,22 +29,22 @@ SHAPE = TableShape(
     measure="count",
 )
 FLOW = flow_dataflow(SHAPE)
-KEY = ["M", "USA_DHS_CBP", "USA", "ENC_AT_PORT", "EVT", "HND", "_T"]
+KEY = ("M", "USA_DHS_CBP", "USA", "ENC_AT_PORT", "EVT", "HND", "_T")
 
 
-def asked(key: str = "*", query: str = "", flow: Dataflow = FLOW) -> FlowQuery:
-    return parse_query(flow, agency="GATEWAY", dataflow="FLOW", version="1.0.0", key=key, query=query)
+def asked(key: str = "*", query: str = "", structure: Structure = FLOW.structure) -> DataQuery:
+    return parse_query((structure,), agency="GATEWAY", dataflow="FLOW", version="1.0.0", key=key, query=query)[1]
 
 
 def test_the_dimensions_are_the_natural_key_behind_the_frequency() -> None:
     ids = ("FREQ", "PROVIDER", "REF_AREA", "FLOW_TYPE", "UNIT_MEASURE", "CITIZENSHIP", "PLACE_SCHEME")
 
-    assert FLOW.dimensions == ids
+    assert FLOW.structure.key == ids
     assert FLOW.reference == "GATEWAY:FLOW(1.0.0)"
 
 
 def test_a_star_selects_every_series() -> None:
-    assert asked().selects(KEY)
+    assert asked().selects(FLOW.structure, KEY)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +60,12 @@ def test_a_star_selects_every_series() -> None:
     ],
 )
 def test_a_key_that_names_the_value_selects_the_series(key: str) -> None:
-    assert asked(key).selects(KEY)
+    assert asked(key).selects(FLOW.structure, KEY)
 
 
 @pytest.mark.parametrize("key", ["M.*.MEX.*.*.*.*", "A......", "..MEX....,..GTM....", "...ENC.*.*.*"])
 def test_a_key_that_names_another_value_does_not_select_the_series(key: str) -> None:
-    assert not asked(key).selects(KEY)
+    assert not asked(key).selects(FLOW.structure, KEY)
 
 
 @pytest.mark.parametrize("key", ["USA", "M.*", "M.*.USA.*.*.*.*.*", "M.*.USA.*.*.*.*,M.*"])
@@ -91,7 +94,7 @@ def test_a_key_of_another_length_is_malformed(key: str) -> None:
 )
 def test_filters_all_hold_and_a_plus_is_and(query: str, *, selected: bool) -> None:
     """Read as a form the plus would be a space, and `ne:GTM+ne:SLV` a single strange value."""
-    assert asked(query=query).selects(KEY) is selected
+    assert asked(query=query).selects(FLOW.structure, KEY) is selected
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,8 @@ def test_the_span_is_the_months_that_every_condition_leaves(query: str, span: tu
         "c[CITIZENSHIP]=sw:H",
         "c[CITIZENSHIP]=ne:GTM,ne:SLV",
         "startPeriod=2024",
-        "includeHistory=true",
+        "includeHistory=maybe",
+        "asOf=yesterday",
         "c[CITIZENSHIP]=" + ",".join(["HND"] * 513),
         "x" * 9000,
         "&".join(["c[CITIZENSHIP]=HND"] * 65),
@@ -137,31 +141,36 @@ def test_what_would_be_ignored_is_refused(query: str) -> None:
 
 @pytest.mark.parametrize("query", ["attributes=dsd&measures=all", "dimensionAtObservation=AllDimensions"])
 def test_a_parameter_that_names_the_only_form_may_stand(query: str) -> None:
-    assert asked(query=query).selects(KEY)
+    assert asked(query=query).selects(FLOW.structure, KEY)
 
 
-def test_a_total_over_units_is_refused() -> None:
-    """Events and persons are never added together."""
-    with pytest.raises(UnitsDiffer):
-        asked(query="c[UNIT_MEASURE]=_T")
-    with pytest.raises(UnitsDiffer):
-        asked("M.*.*.*._T.*.*")
+def test_a_filter_may_name_an_attribute() -> None:
+    """It is judged on what the reader sees: a withheld number has the status Q, whatever its agency said."""
+    found = asked(query="c[OBS_STATUS]=A,P&c[REVISION]=ne:0")
+    seen = {
+        (status, revision): Observation(KEY, "2024-01", 1, (status, "F", revision, None))
+        for status in "AQ"
+        for revision in (0, 1)
+    }
+
+    assert [key for key, one in seen.items() if found.shows(FLOW.structure, one)] == [("A", 1)]
 
 
-@pytest.mark.parametrize("dimension", ["PROVIDER", "REF_AREA", "FLOW_TYPE"])
-def test_a_total_over_owners_or_flows_is_not_published(dimension: str) -> None:
-    with pytest.raises(NotAPublishedTable):
-        asked(query=f"c[{dimension}]=_T")
+def test_instants_and_history_are_read() -> None:
+    found = asked(query="asOf=2025-05-01T00:00:00Z&updatedAfter=2025-04-30T18:00:00-06:00&includeHistory=true")
+
+    assert found.as_of == found.updated_after == datetime(2025, 5, 1, tzinfo=UTC)
+    assert found.include_history
 
 
 def test_a_total_that_agencies_send_may_be_asked_for() -> None:
-    assert not asked(query="c[CITIZENSHIP]=_T").selects(KEY)
+    assert not asked(query="c[CITIZENSHIP]=_T").selects(FLOW.structure, KEY)
 
 
 @pytest.mark.parametrize("path", [("OTHER", "FLOW", "1.0.0"), ("GATEWAY", "X", "1.0.0"), ("GATEWAY", "FLOW", "2.0.0")])
 def test_another_dataflow_is_not_there(path: tuple[str, str, str]) -> None:
     with pytest.raises(NotFound):
-        parse_query(FLOW, agency=path[0], dataflow=path[1], version=path[2], key="*", query="")
+        parse_query((FLOW.structure,), agency=path[0], dataflow=path[1], version=path[2], key="*", query="")
 
 
 def test_two_spellings_of_one_request_have_one_form() -> None:

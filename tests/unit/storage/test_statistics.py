@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Own totals and flow cells; this file is about numbers being exact at once, and units never being added."""
+"""Own totals; this file is about numbers being exact at once, and units never being added."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import pytest
 
 from gateway.errors import NotAPublishedTable
 from gateway.storage.engine import Storage
 from gateway.storage.rollups import fold
-from gateway.storage.statistics import FlowCell, OwnTotal, flow_cells, own_totals
+from gateway.storage.statistics import OwnTotal, own_totals
 from gateway.trip import Scalar
-from tests.unit.storage.samples import BORDER_EVENT, CBP, FLOW, IGM, NOW, id_of, keep, row
+from tests.unit.storage.samples import BORDER_EVENT, CBP, FLOW, IGM, id_of, keep, row
 
 
 def events_by(storage: Storage, *by: str, first: str | None = None, last: str | None = None) -> list[OwnTotal]:
@@ -97,20 +95,3 @@ def test_a_suppressed_count_is_counted_as_a_record_and_adds_nothing(storage: Sto
     totals = storage.read(lambda tx: own_totals(tx, FLOW, partner_id=CBP, by=("period",)))
 
     assert [(t.dimensions["period"], t.records, t.sums) for t in totals] == [("2026-10", 1, {"count": 0})]
-
-
-def test_flow_cells_are_the_live_heads_of_the_countries_asked_for(storage: Storage) -> None:
-    first = row(FLOW)
-    second = row(FLOW, count=8, action="amend", supersedes=id_of(FLOW, first))
-    keep(storage, FLOW, [first])
-    keep(storage, FLOW, [second], at=NOW + timedelta(days=1))
-    keep(storage, FLOW, [row(FLOW, reporting_country="GTM")], partner_id=IGM)
-
-    def cells(**narrowed: object) -> list[FlowCell]:
-        return storage.read(lambda tx: list(flow_cells(tx, FLOW, countries={"USA"}, **narrowed)))  # type: ignore[arg-type]
-
-    assert cells() == [FlowCell(second, NOW + timedelta(days=1), 1)]
-    assert cells(as_of=NOW) == [FlowCell(first, NOW, 0)]
-    assert cells(as_of=NOW - timedelta(seconds=1)) == []
-    assert cells(first_month="2026-11") == []
-    assert len(cells(first_month="2026-10", last_month="2026-10")) == 1
