@@ -16,7 +16,7 @@ import orjson
 
 from gateway.aggregates.dataflow import Dataflow, sdmx_id
 from gateway.aggregates.desk import AggregatesDesk
-from gateway.aggregates.protect import NEVER, PRIMARY, SECONDARY, Judgement, judged
+from gateway.aggregates.protect import NEVER, PRIMARY, SECONDARY, Judgement, is_asylum, judged
 from gateway.aggregates.suppress import Number, complements
 from gateway.identifiers import country_of
 from gateway.policy.agreements import FLOOR_MIN
@@ -153,8 +153,12 @@ def _withhold(group: Sequence[Standing], fresh: set[str], floor: int) -> list[Ce
     always = {name for name, cell in cells.items() if cell.suppression and not cell.until}
     if not any(cell.suppression or cell.hidden_from for cell in cells.values()):
         return []
+    # Of asylum nobody is told the total, because every reader's own nationals are in it.
+    always |= {
+        cell.record_id for codes, cell in group if is_asylum(codes["flow_type"]) and codes["citizenship"] == "_T"
+    }
     states = [_numbers(state, fresh) for state in _states(group)]
-    protected = {name for name in always if cells[name].suppression in _PROTECTED}
+    protected = {name for name in always if cells[name].suppression in _PROTECTED and not cells[name].until}
     for name in complements(states, hidden=always, protected=protected, floor=floor):
         always.add(name)
         cells[name].suppression, cells[name].until = SECONDARY, ""
