@@ -56,6 +56,7 @@ from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
 from gateway.storage.rollups import fold
+from gateway.storage.together import Together
 from gateway.tokens.access import TokenKey
 from gateway.tokens.desk import TokensDesk
 from gateway.wire.keys import FileSigner, published_jwk
@@ -110,6 +111,7 @@ def compose(settings: Settings) -> Gateway:
     intake = IntakeDesk(
         clock=clock,
         storage=storage,
+        together=Together(storage),
         directory=RegistryDirectory(storage.read),
         anchors=load_anchors(settings.anchors, settings.revocation_lists),
         contracts=in_force.contracts,

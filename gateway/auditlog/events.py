@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import ClassVar
@@ -20,7 +20,7 @@ from gateway.storage import log
 from gateway.storage.engine import Tx
 from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import b64url
-from gateway.wire.entry import build_event
+from gateway.wire.entry import Event, build_event
 
 # The partner of an event that no partner caused: the operator's acts, and callers that nobody knows.
 NO_PARTNER = "-"
@@ -44,6 +44,15 @@ class AuditEvent:
     sealed: ClassVar[frozenset[str]] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is made and not written yet; `audience` are the countries whose officers may see it."""
+
+    row: log.StoredEvent
+    audience: frozenset[str]
+    built: Event
+
+
 def record_event(
     tx: Tx,
     event: AuditEvent,
@@ -54,10 +63,21 @@ def record_event(
     actor: str,
     request_id: str,
 ) -> str:
-    """Insert an event with its audience and its pending row, and return its id.
+    """Insert an event with its audience and its pending row, and return its id."""
+    made = new_event(event, at=at, partner_id=partner_id, audience=audience, actor=actor, request_id=request_id)
+    record_events(tx, [made])
+    return made.row.id
 
-    `audience` are the countries whose officers may see it; none means the operator alone.
-    """
+
+def record_events(tx: Tx, made: Sequence[NewEvent]) -> None:
+    """Insert events with their audiences and their pending rows."""
+    log.insert_events(tx, [(each.row, each.audience) for each in made])
+
+
+def new_event(
+    event: AuditEvent, *, at: datetime, partner_id: str, audience: frozenset[str], actor: str, request_id: str
+) -> NewEvent:
+    """Return an event with its keys and its leaf; an empty audience means the operator alone."""
     # Every salt is an HMAC under one of these two; without them no value can be guessed from its digest.
     key, personal_key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
     plain: dict[str, JSON] = {
@@ -97,8 +117,7 @@ def record_event(
         personal=canonical_bytes(personal).decode() if personal else None,
         personal_key=personal_key if personal else None,
     )
-    log.insert_event(tx, stored, audience=audience)
-    return event_id
+    return NewEvent(stored, audience, built)
 
 
 def query_digest(query: Mapping[str, JSON]) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -26,13 +27,14 @@ from gateway.errors import LogStalled, StorageUnavailable
 from gateway.storage import log as rows
 from gateway.storage.engine import Storage, Tx
 from gateway.wire.keys import Signer
+from gateway.wire.proof import Proof
 
 IDLE_SECONDS = 60.0
 # How long an event of another process may lie before it is seen here, and a waiter before the database is asked.
 POLL_SECONDS = 0.2
 BACKOFF_SECONDS_MAX = 5.0
 RETRY_AFTER_SECONDS = 5
-RECENT_EVENTS_MAX = 8192
+RECENT_PROOFS_MAX = 4096
 WAITERS_MAX = 4096
 
 log = structlog.get_logger()
@@ -60,14 +62,14 @@ class KeeperState:
 @dataclass(frozen=True, slots=True)
 class _Waiter:
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[None]
+    future: asyncio.Future[Proof | None]
 
-    def release(self) -> None:
-        self.loop.call_soon_threadsafe(self._set)
+    def release(self, proof: Proof | None) -> None:
+        self.loop.call_soon_threadsafe(self._set, proof)
 
-    def _set(self) -> None:
+    def _set(self, proof: Proof | None) -> None:
         if not self.future.done():
-            self.future.set_result(None)
+            self.future.set_result(proof)
 
 
 class LogKeeper:
@@ -87,8 +89,7 @@ class LogKeeper:
         self._closing = threading.Event()
         self._guard = threading.Lock()
         self._waiters: dict[str, list[_Waiter]] = {}
-        self._recent: set[str] = set()
-        self._recent_order: deque[str] = deque()
+        self._recent: OrderedDict[str, Proof] = OrderedDict()
         self._thread = threading.Thread(target=self._run, name="log-keeper", daemon=True)
 
     def start(self) -> None:
@@ -125,8 +126,8 @@ class LogKeeper:
         if self._state.status in {KeeperStatus.STALLED, KeeperStatus.RESTORED}:
             raise LogStalled(retry_after_seconds=RETRY_AFTER_SECONDS)
 
-    async def published(self, event_id: str, *, timeout_seconds: float) -> None:
-        """Return as soon as a signed checkpoint covers the event, whichever process signed it.
+    async def published(self, event_id: str, *, timeout_seconds: float) -> Proof | None:
+        """Return as soon as a signed checkpoint covers the event: with the proof, unless another process signed it.
 
         Raises:
             TimeoutError: when that takes longer; the event stays committed and its receipt comes later.
@@ -135,13 +136,13 @@ class LogKeeper:
         waiter = _Waiter(loop=loop, future=loop.create_future())
         with self._guard:
             if event_id in self._recent:
-                return
+                return self._recent[event_id]
             if len(self._waiters) >= WAITERS_MAX:
                 raise TimeoutError
             self._waiters.setdefault(event_id, []).append(waiter)
         self._woken.set()
         try:
-            await asyncio.wait_for(waiter.future, timeout_seconds)
+            return await asyncio.wait_for(waiter.future, timeout_seconds)
         finally:
             with self._guard:
                 left = [other for other in self._waiters.pop(event_id, []) if other is not waiter]
@@ -196,25 +197,23 @@ class LogKeeper:
     def _announce(self, published: Published) -> None:
         self._signed_at = monotonic()
         self._state = KeeperState(KeeperStatus.RUNNING, published.checkpoint.tree_size, published.at)
-        self._release(published.event_ids)
-
-    def _release(self, event_ids: tuple[str, ...]) -> None:
         with self._guard:
-            for event_id in event_ids:
-                if event_id not in self._recent:
-                    self._recent.add(event_id)
-                    self._recent_order.append(event_id)
-            while len(self._recent_order) > RECENT_EVENTS_MAX:
-                self._recent.discard(self._recent_order.popleft())
-            waiters = [waiter for event_id in event_ids for waiter in self._waiters.pop(event_id, [])]
-        for waiter in waiters:
-            waiter.release()
+            self._recent |= published.proofs
+            while len(self._recent) > RECENT_PROOFS_MAX:
+                self._recent.popitem(last=False)
+        self._release(published.proofs)
+
+    def _release(self, proofs: Mapping[str, Proof | None]) -> None:
+        with self._guard:
+            waiters = [(waiter, proofs[event_id]) for event_id in proofs for waiter in self._waiters.pop(event_id, ())]
+        for waiter, proof in waiters:
+            waiter.release(proof)
 
     def _serve_late(self) -> None:
         with self._guard:
             waiting = tuple(self._waiters)
         if waiting:
-            self._release(self._storage.read(lambda tx: covered_events(tx, waiting)))
+            self._release(dict.fromkeys(self._storage.read(lambda tx: covered_events(tx, waiting))))
 
     def _fail(self, status: KeeperStatus, phrase: str, **facts: str) -> None:
         if self._state.status is not status:

@@ -11,9 +11,10 @@ A crash between (3) and (4) loses a note that nobody has seen; the next pass sig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 
 from gateway.auditlog.tiles import TreeReader
 from gateway.clock import Clock
@@ -22,10 +23,12 @@ from gateway.storage import log
 from gateway.storage.engine import Storage, Tx
 from gateway.wire.checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
 from gateway.wire.keys import Signer
-from gateway.wire.merkle import RunningRoot, leaf_hash
+from gateway.wire.merkle import RunningRoot, inclusion_proof, leaf_hash
 from gateway.wire.note import NoteInvalid, open_note, sign_note, verifier_of
+from gateway.wire.proof import Proof
 
 READ_LEAVES_MAX = 4096
+PROOFS_MAX = 1024
 
 
 class TreeInconsistent(Fault):
@@ -34,11 +37,11 @@ class TreeInconsistent(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A signed checkpoint and the events that it is the first to cover."""
+    """A signed checkpoint, and the proofs under it of the events that it is the first to cover, by event id."""
 
     checkpoint: Checkpoint
     at: datetime
-    event_ids: tuple[str, ...]
+    proofs: dict[str, Proof]
 
 
 class Publisher:
@@ -78,7 +81,7 @@ class Publisher:
         at = self._clock.now()
         self._storage.write(lambda tx: _store(tx, checkpoint, at=at, note=note))
         self._tree = tree
-        return Published(checkpoint=checkpoint, at=at, event_ids=event_ids)
+        return Published(checkpoint, at, self._storage.read(lambda tx: _proofs(tx, checkpoint, note, event_ids)))
 
     def _rebuild(self, tx: Tx, newest: log.StoredCheckpoint | None) -> RunningRoot:
         log.require_confirmed(tx)
@@ -124,6 +127,16 @@ class Publisher:
                 tree.append(hash_)
             event_ids += [leaf.event_id for leaf in leaves]
         return tuple(event_ids)
+
+
+def _proofs(tx: Tx, checkpoint: Checkpoint, note: bytes, event_ids: Sequence[str]) -> dict[str, Proof]:
+    """Return the proofs of the last leaves under a checkpoint; those that crowd a start-up are left to who asks."""
+    # Many neighbours share all but the lowest steps of their paths.
+    hash_at, first = cache(TreeReader(tx).hash_at), checkpoint.tree_size - len(event_ids)
+    return {
+        event_id: Proof(index, inclusion_proof(index, checkpoint.tree_size, hash_at), note)
+        for index, event_id in enumerate(event_ids[-PROOFS_MAX:], first + max(0, len(event_ids) - PROOFS_MAX))
+    }
 
 
 def _store(tx: Tx, checkpoint: Checkpoint, *, at: datetime, note: bytes) -> None:

@@ -14,7 +14,7 @@ from gateway.errors import NotFound
 from gateway.storage import log
 from gateway.storage.engine import Tx
 from gateway.wire.canonical import JSON, parse_canonical
-from gateway.wire.entry import disclose, open_event
+from gateway.wire.entry import Event, disclose, open_event
 from gateway.wire.merkle import inclusion_proof
 from gateway.wire.note import format_vkey
 from gateway.wire.policy_file import LogPolicy
@@ -39,12 +39,16 @@ def receipt_of(tx: Tx, event_id: str, *, policy: LogPolicy) -> dict[str, Any]:
     disclosures = disclosures_of(event)
     # Sent only when it opens: a value that was changed behind our back must not leave as evidence.
     open_event(event.entry, event.payload, disclosures)
-    proof = proof_of(tx, event_id)
+    return receipt_under(proof_of(tx, event_id), Event(event.entry, event.payload, disclosures), policy=policy)
+
+
+def receipt_under(proof: Proof, event: Event, *, policy: LogPolicy) -> dict[str, Any]:
+    """Return the receipt of an event whose proof is known."""
     verifier = policy.logs[0].verifier
     return format_receipt(
         entry=event.entry,
         payload=event.payload,
-        disclosures=disclosures,
+        disclosures=event.disclosures,
         proof=format_proof(proof),
         origin=verifier.name,
         vkey=format_vkey(verifier),

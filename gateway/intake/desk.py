@@ -13,7 +13,19 @@ from gateway.identity.identify import PinDirectory
 from gateway.policy.decide import DecisionPoint
 from gateway.signing.envelope import BodyLimits
 from gateway.storage.engine import Storage
+from gateway.storage.together import Together
+from gateway.trip import Permit, SignedRequest, ValidSubmission
 from gateway.wire.canonical import JSON
+from gateway.wire.entry import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """A submission that passed every gate but the last."""
+
+    request: SignedRequest
+    submission: ValidSubmission
+    permit: Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +34,7 @@ class IntakeDesk:
 
     clock: Clock
     storage: Storage
+    together: Together[Permitted, Accepted]
     directory: PinDirectory
     anchors: CountryAnchors
     contracts: ContractSet
@@ -33,9 +46,9 @@ class IntakeDesk:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A submission that is durable: `answer` is its state without the receipt; `replay` marks a repeat."""
+    """A submission that is durable: `answer` is its state without the receipt. A repeat has no event of its own."""
 
     submission_id: str
     event_id: str
     answer: dict[str, JSON]
-    replay: bool
+    event: Event | None

@@ -1,37 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeping a permitted submission; this file is about the one write transaction and what only it can know."""
+"""Keeping permitted submissions; this file is about the one write transaction and what only it can know.
+
+A crash before the commit leaves nothing; after it the events wait in the log's queue and start-up goes on from
+there, so that what was answered is never lost and what was not answered is found by its idempotency key.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.auditlog.event_kinds import SubmissionAccepted
-from gateway.auditlog.events import record_event
+from gateway.auditlog.events import NewEvent, new_event, record_events
 from gateway.contracting.report import REFUSED_INLINE_MAX, violated
-from gateway.errors import IdempotencyConflict, Replayed
+from gateway.errors import IdempotencyConflict, Replayed, SignatureKeyUnknown
 from gateway.identifiers import new_id
 from gateway.identity.identify import identify_partner
 from gateway.intake.answer import answer_of
-from gateway.intake.desk import Accepted, IntakeDesk
+from gateway.intake.desk import Accepted, IntakeDesk, Permitted
 from gateway.signing.head import SIGNATURE_AGE_SECONDS_MAX
 from gateway.storage import submissions
 from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Tx
-from gateway.storage.records import keep_records
-from gateway.trip import Permit, RecordChunk, RefusedRecord, SignedRequest, ValidSubmission, VerifiedEnvelope
+from gateway.storage.records import Part, add_records, keep_records
+from gateway.storage.submissions import Kept, SpentNonce
+from gateway.storage.together import Apart
+from gateway.trip import RecordChunk, RefusedRecord, TableShape, ValidSubmission, VerifiedEnvelope
 from gateway.wire.digests import b64, sha256
 from gateway.wire.merkle import RunningRoot
+
+# Beyond this a submission has work enough for a transaction of its own, and would keep the others waiting.
+TOGETHER_RECORDS_MAX = 100
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the records so far; `root` runs over the accepted lines."""
+    """What became of the records so far; `root` is that over the accepted lines."""
 
     accepted_count: int = 0
     duplicate_count: int = 0
     refused: list[RefusedRecord] = field(default_factory=list)
-    root: RunningRoot = field(default_factory=RunningRoot)
+    root: bytes = b""
 
 
 def earlier_acceptance(tx: Tx, envelope: VerifiedEnvelope) -> Accepted | None:
@@ -46,21 +56,49 @@ def earlier_acceptance(tx: Tx, envelope: VerifiedEnvelope) -> Accepted | None:
     if (earlier.path, earlier.decoded_digest) != (envelope.path, envelope.decoded_digest):
         raise IdempotencyConflict
     refused = submissions.refused_of(tx, earlier.partner_id, earlier.id, limit=REFUSED_INLINE_MAX)
-    return Accepted(earlier.id, earlier.event_id, answer_of(earlier, refused), replay=True)
+    return Accepted(earlier.id, earlier.event_id, answer_of(earlier, refused), None)
 
 
-def keep(tx: Tx, desk: IntakeDesk, request: SignedRequest, submission: ValidSubmission, permit: Permit) -> Accepted:
-    """Write a permitted submission whole.
+def may_go_together(submission: ValidSubmission) -> bool:
+    """Say whether a submission is small and clean, so that it can share a transaction."""
+    return submission.received_count <= TOGETHER_RECORDS_MAX and not submission.refused
+
+
+def keep_together(tx: Tx, desk: IntakeDesk, permitted: Sequence[Permitted]) -> list[Accepted]:
+    """Write small, clean submissions in as many statements as one of them needs: all, or none.
+
+    The steps are those of `keep`. A repeat needs no look: its idempotency key stands in the way of (6).
+
+    Raises:
+        Apart, Refusal, WriteConflict: when one is not new in every way, or may not be kept; `keep` can tell.
+    """
+    at = desk.clock.now()
+    _spend_nonces(tx, [each.submission.envelope for each in permitted])  # (2)
+    ids = [new_id(at) for _ in permitted]
+    parts: dict[TableShape, list[Part]] = {}
+    for each, submission_id in zip(permitted, ids, strict=True):
+        submission = each.submission
+        some = [Part(submission.envelope.partner.id, submission_id, chunk) for chunk in submission.records]
+        parts.setdefault(submission.shape, []).extend(some)
+    for shape, some in parts.items():
+        if some and not add_records(tx, shape, some, accepted_at=at):  # (3)
+            raise Apart
+    for each in {(p.request.peer.sha256, p.submission.envelope.keyid): p for p in permitted}.values():
+        _require_standing(tx, desk, each)  # (4)
+    outcomes = [_clean(each.submission) for each in permitted]
+    return _conclude(tx, permitted, ids, outcomes, at=at)
+
+
+def keep(tx: Tx, desk: IntakeDesk, permitted: Permitted) -> Accepted:
+    """Write a permitted submission whole, whatever it meets.
 
     (1) repeat or new, (2) nonce, (3) records, (4) still the partner who may, (5) event, (6) the submission.
-
-    A crash before the commit leaves nothing; after it the event waits in the log's queue and start-up goes on from
-    there, so that what was answered is never lost and what was not answered is found by its idempotency key.
 
     Raises:
         Refusal: for a repeat that differs, for records, or for a partner stopped meanwhile; nothing is kept.
     """
-    envelope, at = submission.envelope, desk.clock.now()
+    submission, at = permitted.submission, desk.clock.now()
+    envelope = submission.envelope
     if earlier := earlier_acceptance(tx, envelope):  # (1) another request may have won since the first look
         return earlier
     try:
@@ -72,30 +110,8 @@ def keep(tx: Tx, desk: IntakeDesk, request: SignedRequest, submission: ValidSubm
         raise
     submission_id = new_id(at)
     outcome = _keep_records(tx, submission, submission_id, at=at)  # (3)
-    # A body may take minutes to arrive: who was suspended or revoked since its head counts as stopped.
-    identify_partner(request.peer, RegistryDirectory.within(tx), desk.anchors, at=desk.clock.now())  # (4)
-    event = _event(request, submission, permit, submission_id, outcome)
-    event_id = record_event(  # (5)
-        tx,
-        event,
-        at=at,
-        partner_id=envelope.partner.id,
-        audience=frozenset({envelope.partner.country}),
-        actor=envelope.partner.id,
-        request_id=envelope.request_id,
-    )
-    stored = submissions.insert_submission(  # (6)
-        tx,
-        submission,
-        permit,
-        submission_id=submission_id,
-        event_id=event_id,
-        accepted_count=outcome.accepted_count,
-        duplicate_count=outcome.duplicate_count,
-        refused=outcome.refused,
-        root_accepted=outcome.root.root(),
-    )
-    return Accepted(submission_id, event_id, answer_of(stored, outcome.refused[:REFUSED_INLINE_MAX]), replay=False)
+    _require_standing(tx, desk, permitted)  # (4)
+    return _conclude(tx, [permitted], [submission_id], [outcome], at=at)[0]
 
 
 def spend_nonce(tx: Tx, envelope: VerifiedEnvelope) -> None:
@@ -104,12 +120,55 @@ def spend_nonce(tx: Tx, envelope: VerifiedEnvelope) -> None:
     Raises:
         Replayed: when it was spent before.
     """
-    expires_at = envelope.created + timedelta(seconds=SIGNATURE_AGE_SECONDS_MAX)
-    submissions.claim_nonce(tx, envelope.partner.id, envelope.nonce, envelope.signature, expires_at)
+    _spend_nonces(tx, [envelope])
+
+
+def _spend_nonces(tx: Tx, envelopes: Sequence[VerifiedEnvelope]) -> None:
+    age = timedelta(seconds=SIGNATURE_AGE_SECONDS_MAX)
+    spent = [SpentNonce(e.partner.id, e.nonce, sha256(e.signature), e.created + age) for e in envelopes]
+    submissions.claim_nonces(tx, spent)
+
+
+def _require_standing(tx: Tx, desk: IntakeDesk, permitted: Permitted) -> None:
+    """Refuse who was suspended or revoked since the head was read: a body may take minutes to arrive."""
+    peer, keyid = permitted.request.peer, permitted.submission.envelope.keyid
+    partner = identify_partner(peer, RegistryDirectory.within(tx), desk.anchors, at=desk.clock.now())
+    if all(key.keyid != keyid for key in partner.signing_keys):
+        raise SignatureKeyUnknown
+
+
+def _conclude(
+    tx: Tx, permitted: Sequence[Permitted], ids: Sequence[str], outcomes: Sequence[Outcome], *, at: datetime
+) -> list[Accepted]:
+    together = list(zip(permitted, ids, outcomes, strict=True))
+    events = [_event(each, submission_id, outcome, at=at) for each, submission_id, outcome in together]
+    record_events(tx, events)  # (5)
+    kept = [
+        Kept(
+            valid=each.submission,
+            permit=each.permit,
+            submission_id=submission_id,
+            event_id=event.row.id,
+            accepted_count=outcome.accepted_count,
+            duplicate_count=outcome.duplicate_count,
+            refused=outcome.refused,
+            root_accepted=outcome.root,
+        )
+        for (each, submission_id, outcome), event in zip(together, events, strict=True)
+    ]
+    stored = submissions.insert_submissions(tx, kept)  # (6)
+    return [
+        Accepted(one.id, one.event_id, answer_of(one, each.refused[:REFUSED_INLINE_MAX]), event.built)
+        for one, each, event in zip(stored, kept, events, strict=True)
+    ]
+
+
+def _clean(submission: ValidSubmission) -> Outcome:
+    return Outcome(submission.received_count, root=submission.root)
 
 
 def _keep_records(tx: Tx, submission: ValidSubmission, submission_id: str, *, at: datetime) -> Outcome:
-    outcome = Outcome(refused=list(submission.refused))
+    outcome, root = Outcome(refused=list(submission.refused)), RunningRoot()
     for chunk in submission.records:
         kept = keep_records(
             tx,
@@ -122,13 +181,14 @@ def _keep_records(tx: Tx, submission: ValidSubmission, submission_id: str, *, at
         outcome.accepted_count += len(kept.accepted)
         outcome.duplicate_count += len(kept.duplicates)
         outcome.refused.extend(kept.refused)
-        _extend(outcome.root, chunk, kept.accepted)
+        _extend(root, chunk, kept.accepted)
         if len(outcome.refused) > submission.refused_max:
             raise violated(outcome.refused, received_count=submission.received_count)
     nothing_stands = outcome.accepted_count + outcome.duplicate_count == 0 and submission.nil_period is None
     if nothing_stands or len(outcome.refused) > submission.refused_max:
         raise violated(outcome.refused, received_count=submission.received_count)
     outcome.refused.sort(key=lambda record: record.line)
+    outcome.root = root.root()
     return outcome
 
 
@@ -137,13 +197,12 @@ def _extend(root: RunningRoot, chunk: RecordChunk, accepted: tuple[int, ...]) ->
         root.append(chunk.leaf_hashes[position])
 
 
-def _event(
-    request: SignedRequest, submission: ValidSubmission, permit: Permit, submission_id: str, outcome: Outcome
-) -> SubmissionAccepted:
+def _event(permitted: Permitted, submission_id: str, outcome: Outcome, *, at: datetime) -> NewEvent:
+    submission, permit = permitted.submission, permitted.permit
     envelope, contract = submission.envelope, submission.contract
-    return SubmissionAccepted(
+    accepted = SubmissionAccepted(
         path=envelope.path,
-        source=request.peer.sha256.hex(),
+        source=permitted.request.peer.sha256.hex(),
         submission_id=submission_id,
         product=contract.product,
         version=contract.version,
@@ -156,7 +215,7 @@ def _event(
         refused_count=len(outcome.refused),
         quarantined_count=submission.flags.get("quarantined", 0),
         root_received=b64(submission.root),
-        root_accepted=b64(outcome.root.root()),
+        root_accepted=b64(outcome.root),
         policy_set=permit.policy_set_digest,
         policies=permit.policies,
         decision_digest=permit.request_digest,
@@ -166,4 +225,12 @@ def _event(
         algorithm=envelope.algorithm,
         flags=dict(submission.flags) or None,
         nil_period=submission.nil_period,
+    )
+    return new_event(
+        accepted,
+        at=at,
+        partner_id=envelope.partner.id,
+        audience=frozenset({envelope.partner.country}),
+        actor=envelope.partner.id,
+        request_id=envelope.request_id,
     )

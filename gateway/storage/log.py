@@ -146,13 +146,16 @@ _NEWEST = (
 )
 
 
-def insert_event(tx: Tx, event: StoredEvent, *, audience: frozenset[str]) -> None:
-    """Insert an event, who may see it, and its pending row."""
-    tx.connection.execute(_INSERT_EVENT, {name: getattr(event, name) for name in StoredEvent.__slots__})
+def insert_events(tx: Tx, events: Sequence[tuple[StoredEvent, frozenset[str]]]) -> None:
+    """Insert events, each with the countries that may see it, and their pending rows."""
+    rows = [{name: getattr(event, name) for name in StoredEvent.__slots__} for event, _ in events]
+    tx.connection.execute(_INSERT_EVENT, rows)
+    audience = [
+        {"country": country, "event_id": event.id} for event, countries in events for country in sorted(countries)
+    ]
     if audience:
-        rows = [{"country": country, "event_id": event.id} for country in sorted(audience)]
-        tx.connection.execute(_INSERT_AUDIENCE, rows)
-    tx.connection.execute(_INSERT_PENDING, {"partner_id": event.partner_id, "event_id": event.id})
+        tx.connection.execute(_INSERT_AUDIENCE, audience)
+    tx.connection.execute(_INSERT_PENDING, [{"partner_id": e.partner_id, "event_id": e.id} for e, _ in events])
 
 
 def has_pending(tx: Tx) -> bool:

@@ -16,19 +16,17 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import repeat
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import psycopg
-from psycopg import sql
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.exc import DBAPIError
 
 from gateway.clock import format_instant
+from gateway.storage.bulk import KeyStands, copy_rows
 from gateway.storage.corrections import Places, Standing, places_of, settle
 from gateway.storage.engine import Tx, WriteConflict
 from gateway.storage.products import KEEPING, ensure_months, product_table
-from gateway.storage.rollups import move_cells
-from gateway.trip import RecordChunk, RefusedRecord, Row, Scalar, TableShape
+from gateway.storage.rollups import Move, move_cells
+from gateway.trip import RecordChunk, RefusedRecord, Scalar, TableShape
 
 LOOKUP_KEYS = 500
 DAY_MILLISECONDS = 86_400_000
@@ -48,6 +46,15 @@ class KeptChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One chunk of one submission."""
+
+    partner_id: str
+    submission_id: str
+    chunk: RecordChunk
+
+
+@dataclass(frozen=True, slots=True)
 class _Keeper:
     """One chunk on its way into one table."""
 
@@ -63,15 +70,28 @@ def keep_records(
     tx: Tx, shape: TableShape, chunk: RecordChunk, *, partner_id: str, submission_id: str, accepted_at: datetime
 ) -> KeptChunk:
     """Insert what is new of a chunk, and say of every record whether it was accepted, a repeat, or refused."""
-    keeper = _Keeper(tx, shape, places_of(shape), partner_id, submission_id, format_instant(accepted_at))
     if not chunk.rows:
         return KeptChunk((), (), ())
-    months = [month_of(str(row[keeper.places.id])) for row in chunk.rows]
-    ensure_months(tx, shape, frozenset(months))
-    if _all_add(keeper, chunk) and _insert_new(keeper, chunk, months):  # (1)
-        _move(keeper, chunk, chunk.rows, ())
+    if add_records(tx, shape, [Part(partner_id, submission_id, chunk)], accepted_at=accepted_at):  # (1)
         return KeptChunk(tuple(range(len(chunk.rows))), (), ())
-    return _settle(keeper, chunk)  # (2)
+    return _settle(
+        _Keeper(tx, shape, places_of(shape), partner_id, submission_id, format_instant(accepted_at)), chunk
+    )  # (2)
+
+
+def add_records(tx: Tx, shape: TableShape, parts: Sequence[Part], *, accepted_at: datetime) -> bool:
+    """Insert chunks of additions of any number of submissions.
+
+    False when some key stood before, or a record is no addition; then nothing of them was inserted.
+    """
+    places, at = places_of(shape), format_instant(accepted_at)
+    rows = [row for part in parts for row in _rows(places, part, at)]
+    months = frozenset(month_of(str(row[places.id])) for part in parts for row in part.chunk.rows)
+    ensure_months(tx, shape, months)
+    if not all(_all_add(places, part.chunk) for part in parts) or not _insert_new(tx, shape, rows):
+        return False
+    _move(tx, shape, [Move(p.partner_id, p.submission_id, p.chunk.lines[0], p.chunk.rows) for p in parts])
+    return True
 
 
 @cache
@@ -85,27 +105,28 @@ def month_of(identifier: str) -> int:
     return _month_of_day(min(int(identifier[:8] + identifier[9:13], 16) // DAY_MILLISECONDS, DAY_MAX))
 
 
-def _all_add(keeper: _Keeper, chunk: RecordChunk) -> bool:
-    place = keeper.places.action
-    return place < 0 or not {row[place] for row in chunk.rows} - {None, "add"}
+def _all_add(places: Places, chunk: RecordChunk) -> bool:
+    return places.action < 0 or not {row[places.action] for row in chunk.rows} - {None, "add"}
 
 
-def _insert_new(keeper: _Keeper, chunk: RecordChunk, months: Sequence[int]) -> bool:
-    """Insert a chunk of additions; False when some key stood before, and then nothing of it was inserted."""
-    partner_id, submission_id, accepted_at = keeper.partner_id, keeper.submission_id, keeper.accepted_at
-    cell_keys = [keeper.places.cell_key_of(row) for row in chunk.rows] if keeper.places.natural_key else repeat(None)
-    stored: list[Stored] = [
-        (partner_id, month, *row, leaf_hash, submission_id, line, accepted_at, 0, None, None, cell_key)
-        for month, row, leaf_hash, line, cell_key in zip(
-            months, chunk.rows, chunk.leaf_hashes, chunk.lines, cell_keys, strict=False
-        )
-    ]
+def _rows(places: Places, part: Part, accepted_at: str) -> Iterator[Stored]:
+    """Yield the rows of additions, of the whole width of the table."""
+    partner_id, submission_id, chunk = part.partner_id, part.submission_id, part.chunk
+    cell_keys = [places.cell_key_of(row) for row in chunk.rows] if places.natural_key else repeat(None)
+    of_chunk = zip(chunk.rows, chunk.leaf_hashes, chunk.lines, cell_keys, strict=False)
+    for row, leaf_hash, line, cell_key in of_chunk:
+        month = month_of(str(row[places.id]))
+        yield (partner_id, month, *row, leaf_hash, submission_id, line, accepted_at, 0, None, None, cell_key)
+
+
+def _insert_new(tx: Tx, shape: TableShape, rows: list[Stored]) -> bool:
+    """Insert rows of additions; False when some key stood before, and then nothing of them was inserted."""
     # By hand: SQLAlchemy compiles its own savepoints anew each time, an eighth of a single submission.
-    savepoint = keeper.tx.connection.exec_driver_sql
+    savepoint = tx.connection.exec_driver_sql
     savepoint("SAVEPOINT chunk")
     try:
-        _bulk_insert(keeper, stored)
-    except _KeyStands:
+        _bulk_insert(tx, shape, rows)
+    except KeyStands:
         savepoint("ROLLBACK TO SAVEPOINT chunk")
         return False
     savepoint("RELEASE SAVEPOINT chunk")
@@ -119,26 +140,19 @@ def _settle(keeper: _Keeper, chunk: RecordChunk) -> KeptChunk:
     stored = [_stored(keeper, s, chunk.lines[s.position or 0]) for s in settlement.accepted]
     if stored:
         try:
-            _bulk_insert(keeper, stored)
-        except _KeyStands as error:
+            _bulk_insert(keeper.tx, keeper.shape, stored)
+        except KeyStands as error:
             raise WriteConflict from error
     counted = [s.row for s in settlement.accepted if keeper.places.action_of(s.row) != "retract"]
-    _move(keeper, chunk, counted, settlement.withdrawn)
+    moved = Move(keeper.partner_id, keeper.submission_id, chunk.lines[0], counted, settlement.withdrawn)
+    _move(keeper.tx, keeper.shape, [moved])
     positions = tuple(s.position for s in settlement.accepted if s.position is not None)
     return KeptChunk(positions, tuple(settlement.duplicates), tuple(settlement.refused))
 
 
-def _move(keeper: _Keeper, chunk: RecordChunk, added: Sequence[Row], withdrawn: Sequence[Row]) -> None:
-    if keeper.shape.cubes:  # (3)
-        move_cells(
-            keeper.tx,
-            keeper.shape,
-            partner_id=keeper.partner_id,
-            submission_id=keeper.submission_id,
-            part=chunk.lines[0],
-            added=added,
-            withdrawn=withdrawn,
-        )
+def _move(tx: Tx, shape: TableShape, moves: Sequence[Move]) -> None:
+    if shape.cubes:  # (3)
+        move_cells(tx, shape, moves)
 
 
 def _stored(keeper: _Keeper, standing: Standing, line: int) -> Stored:
@@ -157,39 +171,23 @@ def _stored(keeper: _Keeper, standing: Standing, line: int) -> Stored:
     )
 
 
-class _KeyStands(Exception):
-    """Another row holds a key of the rows that were to be inserted."""
-
-
-def _bulk_insert(keeper: _Keeper, rows: list[Stored]) -> None:
-    """Insert rows of the whole width of the table, or raise `_KeyStands` when a key objects."""
+def _bulk_insert(tx: Tx, shape: TableShape, rows: list[Stored]) -> None:
+    """Insert rows of the whole width of the table, or raise `KeyStands` when a key objects."""
     # In the order of their ids, so that two submissions of the same records do not deadlock.
-    identifier = keeper.places.id + 2
-    rows.sort(key=itemgetter(identifier))
-    names = ("partner_id", "month", *keeper.shape.column_names, *KEEPING)
-    if keeper.tx.dialect == "postgresql":
-        _copy(keeper.tx, keeper.shape.table_name, names, rows)
+    rows.sort(key=itemgetter(places_of(shape).id + 2))
+    names = ("partner_id", "month", *shape.column_names, *KEEPING)
+    if tx.dialect == "postgresql":
+        copy_rows(tx, shape.table_name, names, rows)
         return
+    if tx.connection.exec_driver_sql(_insert_statement(shape.table_name, names), rows).rowcount != len(rows):
+        raise KeyStands
+
+
+@cache
+def _insert_statement(table: str, names: tuple[str, ...]) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
     marks = ", ".join("?" * len(names))
-    statement = f"INSERT INTO {keeper.shape.table_name} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names from the contract, which governments signed
-    if keeper.tx.connection.exec_driver_sql(statement, rows).rowcount != len(rows):
-        raise _KeyStands
-
-
-def _copy(tx: Tx, table: str, names: Sequence[str], rows: Sequence[Stored]) -> None:
-    columns = sql.SQL(", ").join(map(sql.Identifier, names))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), columns)
-    driver: Any = tx.connection.connection.driver_connection
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-    except psycopg.errors.UniqueViolation as error:
-        raise _KeyStands from error
-    except psycopg.Error as error:
-        # COPY runs beside SQLAlchemy; its errors leave in the same clothes as all others, without their values.
-        raise DBAPIError("COPY", None, error, hide_parameters=True) from error
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names from the contract, which governments signed
 
 
 def _mark_superseded(keeper: _Keeper, standings: Sequence[Standing]) -> None:

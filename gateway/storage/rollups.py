@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.storage.bulk import copy_rows
 from gateway.storage.engine import Tx
 from gateway.storage.tables import rollup, rollup_delta
 from gateway.trip import CubeShape, Row, TableShape
@@ -24,35 +26,36 @@ FOLD_DELTAS_MAX = 50_000
 Cell = tuple[str, str, str]
 
 
-def move_cells(
-    tx: Tx,
-    shape: TableShape,
-    *,
-    partner_id: str,
-    submission_id: str,
-    part: int,
-    added: Sequence[Row],
-    withdrawn: Sequence[Row],
-) -> None:
-    """Add rows to the partner's cubes and take others out; `part` tells apart the chunks of a submission."""
-    cells: Counter[Cell] = Counter()
-    for cube in shape.cubes:
-        _count(shape, cube, added, 1, cells)
-        _count(shape, cube, withdrawn, -1, cells)
-    # Sorted, because upserts in different orders deadlock.
-    moved = sorted((cell, value) for cell, value in cells.items() if value)
-    if not moved:
-        return
-    fixed = {"partner_id": partner_id, "product": shape.table_name}
-    rows: list[dict[str, object]] = [
-        {**fixed, "cube": cube, "cell": cell, "measure": measure, "value": value}
-        for (cube, cell, measure), value in moved
-    ]
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Rows of one chunk that enter a partner's cubes, and rows that leave; `part` tells apart a submission's chunks."""
+
+    partner_id: str
+    submission_id: str
+    part: int
+    added: Sequence[Row]
+    withdrawn: Sequence[Row] = ()
+
+
+def move_cells(tx: Tx, shape: TableShape, moves: Sequence[Move]) -> None:
+    """Add the rows of some moves to their partners' cubes, and take others out."""
     if tx.dialect == "postgresql":
-        deltas = [{**row, "submission_id": submission_id, "part": part} for row in rows]
-        tx.connection.execute(insert(rollup_delta), deltas)
-    else:
-        _upsert(tx, rows)
+        deltas = [
+            (move.partner_id, shape.table_name, move.submission_id, move.part, *cell, value)
+            for move in moves
+            for cell, value in _moved(shape, [move])
+        ]
+        copy_rows(tx, rollup_delta.name, rollup_delta.c.keys(), deltas)
+        return
+    for partner_id in sorted({move.partner_id for move in moves}):
+        fixed = {"partner_id": partner_id, "product": shape.table_name}
+        moved = _moved(shape, [move for move in moves if move.partner_id == partner_id])
+        rows = [
+            {**fixed, "cube": cube, "cell": cell, "measure": measure, "value": value}
+            for (cube, cell, measure), value in moved
+        ]
+        if rows:
+            _upsert(tx, rows)
 
 
 def fold(tx: Tx) -> int:
@@ -70,6 +73,16 @@ def fold(tx: Tx) -> int:
     if rows:
         _upsert(tx, [{**row, "value": int(row["value"])} for row in rows])
     return count
+
+
+def _moved(shape: TableShape, moves: Iterable[Move]) -> list[tuple[Cell, int]]:
+    """Return by how much each cell changes; sorted, because upserts in different orders deadlock."""
+    cells: Counter[Cell] = Counter()
+    for move in moves:
+        for cube in shape.cubes:
+            _count(shape, cube, move.added, 1, cells)
+            _count(shape, cube, move.withdrawn, -1, cells)
+    return sorted((cell, value) for cell, value in cells.items() if value)
 
 
 def _upsert(tx: Tx, rows: Sequence[dict[str, object]]) -> None:

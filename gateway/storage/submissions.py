@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,19 +54,37 @@ class StoredSubmission:
     signature: bytes
 
 
-def claim_nonce(tx: Tx, partner_id: str, value: str, signature: bytes, expires_at: datetime) -> None:
-    """Spend a nonce; on PostgreSQL a second claim waits for the first transaction's end.
+@dataclass(frozen=True, slots=True)
+class SpentNonce:
+    """A nonce as it is spent: by which signature, and until when that could come back."""
+
+    partner_id: str
+    nonce: str
+    signature_sha256: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the write transaction decided about a submission, on its way into its row."""
+
+    valid: ValidSubmission
+    permit: Permit
+    submission_id: str
+    event_id: str
+    accepted_count: int
+    duplicate_count: int
+    refused: Sequence[RefusedRecord]
+    root_accepted: bytes
+
+
+def claim_nonces(tx: Tx, spent: Sequence[SpentNonce]) -> None:
+    """Spend nonces; on PostgreSQL a second claim waits for the first transaction's end.
 
     Raises:
-        Replayed: when it was spent before.
+        Replayed: when one of them was spent before.
     """
-    values = {
-        "partner_id": partner_id,
-        "nonce": value,
-        "signature_sha256": hashlib.sha256(signature).digest(),
-        "expires_at": expires_at,
-    }
-    if tx.connection.execute(_insert_new(tx.dialect, nonce), values).first() is None:
+    if _insert_new(tx, nonce, spent) < len(spent):
         raise Replayed
 
 
@@ -76,56 +93,26 @@ def forget_nonces(tx: Tx, *, before: datetime) -> int:
     return tx.connection.execute(delete(nonce).where(nonce.c.expires_at < before)).rowcount
 
 
-def insert_submission(  # noqa: PLR0913 - each is one fact that only the transaction knows
-    tx: Tx,
-    valid: ValidSubmission,
-    permit: Permit,
-    *,
-    submission_id: str,
-    event_id: str,
-    accepted_count: int,
-    duplicate_count: int,
-    refused: Sequence[RefusedRecord],
-    root_accepted: bytes,
-) -> StoredSubmission:
-    """Insert an accepted submission with its refused records, and return it as a repeat will find it."""
-    envelope = valid.envelope
-    stored = StoredSubmission(
-        partner_id=envelope.partner.id,
-        id=submission_id,
-        idempotency_key=envelope.idempotency_key,
-        path=envelope.path,
-        content_digest=envelope.content_digest,
-        decoded_digest=envelope.decoded_digest,
-        body_bytes=envelope.body_bytes,
-        product=valid.contract.product,
-        version=valid.contract.version,
-        contract_digest=valid.contract.digest,
-        nil_period=valid.nil_period,
-        received_at=envelope.received_at,
-        received_count=valid.received_count,
-        accepted_count=accepted_count,
-        duplicate_count=duplicate_count,
-        refused_count=len(refused),
-        quarantined_count=0,
-        root_received=valid.root,
-        root_accepted=root_accepted,
-        policies=permit.policies,
-        policy_set_digest=permit.policy_set_digest,
-        event_id=event_id,
-        keyid=envelope.keyid,
-        algorithm=envelope.algorithm,
-        signature_base=envelope.signature_base,
-        signature=envelope.signature,
-    )
-    values = {name: getattr(stored, name) for name in StoredSubmission.__slots__}
-    if tx.connection.execute(_insert_new(tx.dialect, submission), values).first() is None:
-        # The same key was accepted while this transaction ran: run again, and find it as a repeat.
+def insert_submissions(tx: Tx, kept: Sequence[Kept]) -> list[StoredSubmission]:
+    """Insert accepted submissions with their refused records, and return each as a repeat will find it.
+
+    Raises:
+        WriteConflict: when a key was accepted while this transaction ran: run again, it is found as a repeat.
+    """
+    stored = [_stored(each) for each in kept]
+    if _insert_new(tx, submission, stored) < len(stored):
         raise WriteConflict
+    refused = [
+        {
+            "partner_id": of.partner_id,
+            "submission_id": of.id,
+            **{name: getattr(record, name) for name in _KEPT_OF_REFUSED},
+        }
+        for of, each in zip(stored, kept, strict=True)
+        for record in each.refused
+    ]
     if refused:
-        of = {"partner_id": stored.partner_id, "submission_id": stored.id}
-        kept = [{name: getattr(record, name) for name in _KEPT_OF_REFUSED} for record in refused]
-        tx.connection.execute(insert(refused_record), [values | of for values in kept])
+        tx.connection.execute(insert(refused_record), refused)
     return stored
 
 
@@ -163,10 +150,48 @@ def refused_of(
 
 
 @cache
-def _insert_new(dialect: str, table: Table) -> Any:
-    """Return the statement that inserts a row unless its key stands, and returns a row if it did; built once."""
+def _new_into(dialect: str, table: Table) -> Any:
+    """Return the statement that inserts rows unless their keys stand and returns a row for each new one; built once."""
     statement: Any = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return statement.on_conflict_do_nothing().returning(literal(1))
+
+
+def _insert_new(tx: Tx, table: Table, rows: Sequence[StoredSubmission | SpentNonce]) -> int:
+    """Insert rows whose keys are new and return how many those were."""
+    values = [{name: getattr(row, name) for name in row.__slots__} for row in rows]
+    return len(tx.connection.execute(_new_into(tx.dialect, table), values).all())
+
+
+def _stored(kept: Kept) -> StoredSubmission:
+    valid, permit, envelope = kept.valid, kept.permit, kept.valid.envelope
+    return StoredSubmission(
+        partner_id=envelope.partner.id,
+        id=kept.submission_id,
+        idempotency_key=envelope.idempotency_key,
+        path=envelope.path,
+        content_digest=envelope.content_digest,
+        decoded_digest=envelope.decoded_digest,
+        body_bytes=envelope.body_bytes,
+        product=valid.contract.product,
+        version=valid.contract.version,
+        contract_digest=valid.contract.digest,
+        nil_period=valid.nil_period,
+        received_at=envelope.received_at,
+        received_count=valid.received_count,
+        accepted_count=kept.accepted_count,
+        duplicate_count=kept.duplicate_count,
+        refused_count=len(kept.refused),
+        quarantined_count=0,
+        root_received=valid.root,
+        root_accepted=kept.root_accepted,
+        policies=permit.policies,
+        policy_set_digest=permit.policy_set_digest,
+        event_id=kept.event_id,
+        keyid=envelope.keyid,
+        algorithm=envelope.algorithm,
+        signature_base=envelope.signature_base,
+        signature=envelope.signature,
+    )
 
 
 def _submissions() -> Select[*tuple[Any, ...]]:

@@ -32,6 +32,7 @@ from gateway.storage.engine import Storage, Tx, open_storage
 from gateway.storage.migrate import check
 from gateway.storage.products import product_table
 from gateway.storage.statistics import own_totals
+from gateway.storage.together import Together
 from gateway.trip import PeerCertificate, SignedRequest
 from gateway.wire.keys import FileSigner
 from gateway.wire.note import parse_vkey
@@ -119,6 +120,7 @@ class Office:
         self.intake = replace(
             self.ground.composed.desk.intake,
             storage=self.storage,
+            together=Together(self.storage),
             directory=RegistryDirectory(self.storage.read),
             check_log=self.keeper.check,
         )

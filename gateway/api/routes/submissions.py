@@ -15,7 +15,7 @@ from gateway.api.desk import Desk
 from gateway.api.language import localized
 from gateway.api.requests import signed_request
 from gateway.api.visit import Visit, partner_of, visit_of
-from gateway.auditlog.receipts import ReceiptPending, receipt_of
+from gateway.auditlog.receipts import ReceiptPending, receipt_of, receipt_under
 from gateway.contracting.report import error_of
 from gateway.errors import NotFound, PartnerSuspended
 from gateway.identifiers import UUID7, is_id
@@ -101,21 +101,24 @@ def _identified(desk: Desk, visit: Visit) -> str:
 
 async def _answer(desk: Desk, visit: Visit, accepted: Accepted, *, wait_seconds: float) -> Response:
     """Answer with the receipt when it is published in time: 201, or 200 for a repeat; else 202 and where it will be."""
-    receipt = await _receipt(desk, accepted.event_id, wait_seconds)
+    receipt = await _receipt(desk, accepted, wait_seconds)
     document: dict[str, Any] = localized(accepted.answer, visit.language)
     headers = {"audit-event": accepted.event_id, "location": f"/v1/submissions/{accepted.submission_id}"}
-    if accepted.replay:
+    if accepted.event is None:
         headers["idempotent-replay"] = "true"
     if receipt is not None:
-        return JSONResponse({**document, "receipt": receipt}, 200 if accepted.replay else 201, headers)
+        return JSONResponse({**document, "receipt": receipt}, 200 if accepted.event is None else 201, headers)
     headers |= {"location": f"/v1/receipts/{accepted.event_id}", "retry-after": str(RETRY_AFTER_SECONDS)}
-    return JSONResponse(document, 200 if accepted.replay else 202, headers)
+    return JSONResponse(document, 200 if accepted.event is None else 202, headers)
 
 
-async def _receipt(desk: Desk, event_id: str, wait_seconds: float) -> dict[str, Any] | None:
+async def _receipt(desk: Desk, accepted: Accepted, wait_seconds: float) -> dict[str, Any] | None:
+    event_id, policy = accepted.event_id, desk.log_policy
     try:
-        await desk.keeper.published(event_id, timeout_seconds=wait_seconds)
-        return await desk.read(desk.intake.storage.read, lambda tx: receipt_of(tx, event_id, policy=desk.log_policy))
+        proof = await desk.keeper.published(event_id, timeout_seconds=wait_seconds)
+        if proof is not None and accepted.event is not None:
+            return receipt_under(proof, accepted.event, policy=policy)
+        return await desk.read(desk.intake.storage.read, lambda tx: receipt_of(tx, event_id, policy=policy))
     except (TimeoutError, ReceiptPending):
         return None
 

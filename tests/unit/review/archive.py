@@ -17,7 +17,7 @@ from sqlalchemy import text
 from gateway.contracting.contract import ContractSet
 from gateway.contracting.load import load_contracts
 from gateway.contracting.rows import canonical_line
-from gateway.intake.desk import IntakeDesk
+from gateway.intake.desk import IntakeDesk, Permitted
 from gateway.intake.keep import keep
 from gateway.review.findings import Finding
 from gateway.review.fsck import fsck
@@ -63,8 +63,8 @@ def submit(
     desk = cast("IntakeDesk", SimpleNamespace(clock=world.clock, anchors=None))
     with pytest.MonkeyPatch.context() as patch:
         # Whether the partner was stopped meanwhile is not asked here: these rows need no certificate.
-        patch.setattr("gateway.intake.keep.identify_partner", lambda *_, **__: None)
-        accepted = world.storage.write(lambda tx: keep(tx, desk, request, submission, PERMIT))
+        patch.setattr("gateway.intake.keep._require_standing", lambda *_: None)
+        accepted = world.storage.write(lambda tx: keep(tx, desk, Permitted(request, submission, PERMIT)))
     world.kept.append(accepted.submission_id)
     return accepted.submission_id
 

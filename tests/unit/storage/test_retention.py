@@ -20,7 +20,7 @@ from gateway.storage.inspection import stream_records
 from gateway.storage.products import product_table
 from gateway.storage.retention import DELETED, bury, delete_due, partners_with_due_records, tables_to_vacuum
 from gateway.storage.statistics import own_totals
-from gateway.storage.submissions import insert_submission, refused_of
+from gateway.storage.submissions import Kept, insert_submissions, refused_of
 from gateway.trip import RefusedRecord
 from tests.engines import PostgresServer
 from tests.unit.storage.samples import (
@@ -146,19 +146,8 @@ def test_a_refused_record_leaves_no_id_in_any_file(dialect: str, request: pytest
     identifier = new_id(NOW)
     refused = RefusedRecord(1, identifier, "/minors", "range", bytes(32), "Too many.", "Demasiados.")
     submission_id = new_id(NOW)
-    storage.write(
-        lambda tx: insert_submission(
-            tx,
-            valid_submission(),
-            PERMIT,
-            submission_id=submission_id,
-            event_id=new_id(NOW),
-            accepted_count=0,
-            duplicate_count=0,
-            refused=[refused],
-            root_accepted=b"",
-        )
-    )
+    kept_submission = Kept(valid_submission(), PERMIT, submission_id, new_id(NOW), 0, 0, [refused], b"")
+    storage.write(lambda tx: insert_submissions(tx, [kept_submission]))
 
     kept = storage.read(lambda tx: refused_of(tx, CBP, submission_id))
 

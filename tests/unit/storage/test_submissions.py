@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +13,7 @@ from gateway.errors import Replayed, StorageUnavailable
 from gateway.identifiers import new_id
 from gateway.storage import registry, submissions
 from gateway.storage.engine import Storage
-from gateway.storage.submissions import StoredSubmission
+from gateway.storage.submissions import Kept, SpentNonce, StoredSubmission
 from gateway.trip import RefusedRecord, SigningKey
 from tests.unit.storage.samples import CBP, IGM, NOW, PERMIT, partner_entry, valid_submission
 
@@ -24,19 +24,26 @@ REFUSED = (
 
 
 def insert(storage: Storage, *, key: str = "key-0123456789abcdef", partner_id: str = CBP) -> StoredSubmission:
-    return storage.write(
-        lambda tx: submissions.insert_submission(
-            tx,
-            valid_submission(key=key, partner_id=partner_id),
-            PERMIT,
-            submission_id=new_id(NOW),
-            event_id=new_id(NOW),
-            accepted_count=1,
-            duplicate_count=0,
-            refused=REFUSED,
-            root_accepted=b"x" * 32,
-        )
+    return storage.write(lambda tx: submissions.insert_submissions(tx, [kept(key=key, partner_id=partner_id)]))[0]
+
+
+def kept(*, key: str, partner_id: str = CBP) -> Kept:
+    return Kept(
+        valid=valid_submission(key=key, partner_id=partner_id),
+        permit=PERMIT,
+        submission_id=new_id(NOW),
+        event_id=new_id(NOW),
+        accepted_count=1,
+        duplicate_count=0,
+        refused=REFUSED,
+        root_accepted=b"x" * 32,
     )
+
+
+def claim(storage: Storage, partner_id: str, *signatures: bytes, until: datetime) -> None:
+    """Spend one nonce of a partner once for each signature."""
+    spent = [SpentNonce(partner_id, "n" * 16, signature, until) for signature in signatures]
+    storage.write(lambda tx: submissions.claim_nonces(tx, spent))
 
 
 def test_a_submission_reads_back_as_it_was_accepted(storage: Storage) -> None:
@@ -78,16 +85,37 @@ def test_submissions_are_listed_page_by_page(storage: Storage) -> None:
 
 def test_a_nonce_is_spent_once_for_each_partner(storage: Storage) -> None:
     until = NOW + timedelta(seconds=330)
-    storage.write(lambda tx: submissions.claim_nonce(tx, CBP, "n" * 16, b"one", until))
-    storage.write(lambda tx: submissions.claim_nonce(tx, IGM, "n" * 16, b"one", until))
+    claim(storage, CBP, b"one", until=until)
+    claim(storage, IGM, b"one", until=until)
 
     for signature in (b"one", b"two"):
         with pytest.raises(Replayed):
-            storage.write(lambda tx, s=signature: submissions.claim_nonce(tx, CBP, "n" * 16, s, until))
+            claim(storage, CBP, signature, until=until)
+
+
+def test_one_nonce_twice_in_one_statement_is_a_replay(storage: Storage) -> None:
+    with pytest.raises(Replayed):
+        claim(storage, CBP, b"one", b"two", until=NOW)
+    claim(storage, CBP, b"one", until=NOW)
+
+
+def test_several_submissions_go_in_together_or_not_at_all(storage: Storage) -> None:
+    stands = insert(storage)
+    both = [kept(key="key-0000000000000001"), kept(key="key-0000000000000002", partner_id=IGM)]
+
+    stored = storage.write(lambda tx: submissions.insert_submissions(tx, both))
+
+    assert [each.partner_id for each in stored] == [CBP, IGM]
+    for each in stored:
+        assert storage.read(lambda tx, e=each: submissions.get_submission(tx, e.partner_id, e.id)) == each
+    again = [kept(key="key-0000000000000003"), kept(key=stands.idempotency_key)]
+    with pytest.raises(StorageUnavailable):
+        storage.write(lambda tx: submissions.insert_submissions(tx, again))
+    assert storage.read(lambda tx: submissions.find_by_idempotency(tx, CBP, "key-0000000000000003")) is None
 
 
 def test_nonces_are_forgotten_only_when_their_window_is_over(storage: Storage) -> None:
-    storage.write(lambda tx: submissions.claim_nonce(tx, CBP, "n" * 16, b"one", NOW))
+    claim(storage, CBP, b"one", until=NOW)
 
     assert storage.write(lambda tx: submissions.forget_nonces(tx, before=NOW)) == 0
     assert storage.write(lambda tx: submissions.forget_nonces(tx, before=NOW + timedelta(microseconds=1))) == 1
