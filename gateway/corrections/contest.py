@@ -27,8 +27,9 @@ from gateway.storage import contests, notices, submissions
 from gateway.storage.contests import LiveNumber, StoredContest
 from gateway.storage.corrections import places_of
 from gateway.storage.engine import Tx
+from gateway.storage.submissions import SpentNonce
 from gateway.trip import Officer, Partner, Permit, VerifiedEnvelope
-from gateway.wire.digests import b64
+from gateway.wire.digests import b64, sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,8 @@ def _withdraw(
 def _spend_nonce(tx: Tx, asked: ContestRequest) -> None:
     if asked.envelope:
         until = asked.envelope.created + timedelta(seconds=SIGNATURE_AGE_SECONDS_MAX)
-        submissions.claim_nonce(tx, asked.caller.id, asked.envelope.nonce, asked.envelope.signature, until)
+        spent = SpentNonce(asked.caller.id, asked.envelope.nonce, sha256(asked.envelope.signature), until)
+        submissions.claim_nonces(tx, [spent])
 
 
 def _proof(asked: ContestRequest) -> dict[str, Any]:

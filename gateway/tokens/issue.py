@@ -30,6 +30,7 @@ from gateway.errors import ClientUnauthenticated, GrantUnsupported, Refusal, Req
 from gateway.identifiers import new_id
 from gateway.storage import submissions
 from gateway.storage.engine import Tx
+from gateway.storage.submissions import SpentNonce
 from gateway.tokens.access import sign_token
 from gateway.tokens.desk import TOKEN_PATH, TokenRequest, TokensDesk, granted
 from gateway.trip import SigningKey
@@ -229,7 +230,8 @@ class _TokenServer(AuthorizationServer):
             if self._assertion.spent:
                 jti, until = self._assertion.spent
                 words = jti.encode("utf-8", "surrogatepass")
-                submissions.claim_nonce(tx, asked.partner.id, f"jti:{sha256(words).hex()}", words, until)
+                digest = sha256(words)
+                submissions.claim_nonces(tx, [SpentNonce(asked.partner.id, f"jti:{digest.hex()}", digest, until)])
             record_event(
                 tx,
                 TokenIssued(
