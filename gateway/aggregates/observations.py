@@ -100,7 +100,7 @@ class DataQuery:
     `keys` are alternatives of series keys (an empty set takes any code), `conditions` all hold, months are both
     included, `months` (when any) are the only ones. The answer's observations come series by series, every series
     with ascending periods, a period's versions oldest first; `first_n` and `last_n` (0: all)
-    are the writer's to apply.
+    are the pull's to apply.
     """
 
     keys: tuple[tuple[frozenset[str], ...], ...] = ()

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
+from itertools import groupby
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
@@ -14,7 +15,7 @@ from gateway.aggregates.cells import Seen, flow_observations
 from gateway.aggregates.desk import AggregatesDesk, DataRequest, Pulled, Question
 from gateway.aggregates.evidence import Reading, record_read, refusals_recorded
 from gateway.aggregates.mirror import FLOW_MIRROR, mirror_observations
-from gateway.aggregates.observations import Observation
+from gateway.aggregates.observations import DataQuery, Observation
 from gateway.aggregates.protect import Terms, is_asylum
 from gateway.aggregates.vintages import publish_accepted
 from gateway.errors import DeniedByPolicy, NotAPublishedTable, NotFound, PurposeMissing, RequestMalformed, UnitsDiffer
@@ -157,7 +158,7 @@ def _spool(reading: Reading, question: Question, *, at: datetime) -> BinaryIO:
         body = cast("BinaryIO", spool.enter_context(SpooledTemporaryFile(max_size=SPOOL_BYTES)))
 
         def work(tx: Tx) -> None:
-            question.write(_counted(reading, _seen(tx, reading, question, at)), body)
+            question.write(_counted(reading, _limited(question.query, _seen(tx, reading, question, at))), body)
 
         reading.desk.storage.read(work)
         if not reading.cells:
@@ -183,6 +184,18 @@ def _seen(tx: Tx, reading: Reading, question: Question, at: datetime) -> Iterato
     if question.structure.id == FLOW_MIRROR:
         return mirror_observations(tx, flow, question, terms, at=at, own=reading.reader)
     return flow_observations(tx, flow, question.query, terms, at)
+
+
+def _limited(query: DataQuery, found: Iterator[Seen]) -> Iterator[Seen]:
+    """Leave the first and the last observations of each series, where a request wants no more."""
+    if not query.first_n and not query.last_n:
+        yield from found
+        return
+    for _, series in groupby(found, key=lambda seen: seen.observation.key):
+        members = list(series)
+        yield from members[: query.first_n]
+        rest = members[query.first_n :]
+        yield from rest[max(0, len(rest) - query.last_n) :]
 
 
 def _counted(reading: Reading, found: Iterator[Seen]) -> Iterator[Observation]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from gateway.aggregates.csv_data import CSV_TYPE
+from gateway.aggregates.formats.forms import DATA_FORMS, STRUCTURE_FORMS
 from gateway.api.problems import ROWS
 from gateway.signing.head import MEDIA_TYPES as SUBMISSION_MEDIA_TYPES
 from gateway.tokens.desk import TOKEN_PATH
@@ -21,8 +21,10 @@ from gateway.wire.problem import PROBLEM_JSON
 
 _JSON: Final = ("application/json",)
 _TEXT: Final = ("text/plain",)
-_TABLE: Final = (CSV_TYPE.partition(";")[0], "text/csv")
-_SDMX: Final = "/sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}"
+_XML: Final = ("application/xml", "text/xml")
+_TABLE: Final = (*dict.fromkeys(form.media_type.partition(";")[0] for form in DATA_FORMS), "text/csv", *_JSON, *_XML)
+_STRUCTURES: Final = (*dict.fromkeys(form.media_type.partition(";")[0] for form in STRUCTURE_FORMS), *_JSON, *_XML)
+_SDMX: Final = "/sdmx/"
 # What an operation answers when it does not refuse; the others answer 200 with JSON.
 _ANSWERS: Final[dict[str, Mapping[int, tuple[str, ...]]]] = {
     "/v1/submissions/{product}/{version}": {201: _JSON, 200: _JSON, 202: _JSON},
@@ -30,8 +32,6 @@ _ANSWERS: Final[dict[str, Mapping[int, tuple[str, ...]]]] = {
     "/v1/receipts/{event_id}": {200: _JSON + _TEXT, 202: _JSON},
     "/v1/contracts/{product}/{version}/schema.json": {200: ("application/schema+json",)},
     "/v1/contracts/{product}/{version}/template.csv": {200: ("text/csv",)},
-    _SDMX: {200: _TABLE},
-    f"{_SDMX}/{{key}}": {200: _TABLE},
     "/log/keys": {200: _TEXT},
     "/log/policy": {200: _TEXT},
     "/log/{shard}/checkpoint": {200: _TEXT},
@@ -71,9 +71,11 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
                 taken = _BODIES.get(path, SUBMISSION_MEDIA_TYPES)
                 operation["requestBody"] = {"required": True, "content": {media_type: {} for media_type in taken}}
                 refused = tuple(reasons)
-            elif path.startswith(("/sdmx/", "/v1/own/")):
+            elif path.startswith((_SDMX, "/v1/own/")):
                 refused = (*_REFUSED_ALWAYS, 422)
             answers = _ANSWERS.get(f"{method.upper()} {path}") or _ANSWERS.get(path, {200: _JSON})
+            if path.startswith(_SDMX):
+                answers = {200: _TABLE if "/data/" in path else _STRUCTURES, 304: ()}
             operation["responses"] = {
                 **{str(status): _refused(path, status) for status in refused},
                 **{str(status): _answer(media_types) for status, media_types in answers.items()},
@@ -84,6 +86,8 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused(path: str, status: int) -> dict[str, Any]:
+    if path.startswith(_SDMX):
+        return _answer((PROBLEM_JSON, *_JSON, *_XML[:1]))
     # The token endpoint says no in the words of OAuth.
     return _answer(_JSON) if path == TOKEN_PATH else {"$ref": f"#/components/responses/{status}"}
 

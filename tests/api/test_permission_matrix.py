@@ -30,8 +30,19 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /v1/contracts/{product}/{version}/template.csv": REGISTERED,
     "GET /v1/own/{product}": (200, 403, 401, 401, 401),
     # Of the flow cells here all are of the United States, whose own partners read those of others.
-    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}": (404, 200, 401, 401, 401),
-    "GET /sdmx/v2/data/dataflow/{agency}/{dataflow}/{version}/{key}": (404, 200, 401, 401, 401),
+    "GET /sdmx/v2/data/{context}/{agency}/{dataflow}/{version}": (404, 200, 401, 401, 401),
+    "GET /sdmx/v2/data/{context}/{agency}/{dataflow}/{version}/{key}": (404, 200, 401, 401, 401),
+    "GET /sdmx/v1/data/{flow}": (404, 200, 401, 401, 401),
+    "GET /sdmx/v1/data/{flow}/{key}": (404, 200, 401, 401, 401),
+    # What the contracts say is no secret from whoever is registered; it tells nothing of what is stored.
+    "GET /sdmx/v2/availability/{context}/{agency}/{dataflow}/{version}": REGISTERED,
+    "GET /sdmx/v2/availability/{context}/{agency}/{dataflow}/{version}/{key}": REGISTERED,
+    "GET /sdmx/v1/availableconstraint/{flow}": REGISTERED,
+    "GET /sdmx/v1/availableconstraint/{flow}/{key}": REGISTERED,
+    "GET /sdmx/v2/schema/{context}/{agency}/{dataflow}/{version}": REGISTERED,
+    "GET /sdmx/v1/schema/{context}/{agency}/{dataflow}/{version}": REGISTERED,
+    "GET /sdmx/v2/structure/{structure}": REGISTERED,
+    "GET /sdmx/v1/{structure}": REGISTERED,
     "GET /log/keys": REGISTERED,
     "GET /log/policy": REGISTERED,
     "GET /log/{shard}/checkpoint": REGISTERED,
@@ -60,6 +71,7 @@ def places(gateway: Running) -> dict[str, str]:
         "{correction_id}": opened(gateway, publish(gateway)).document["correction_id"],
         "{product}": "border-event", "{version}": "1.0.0", "{submission_id}": answer.document["submission_id"],
         "{event_id}": answer.headers["audit-event"], "{agency}": "GATEWAY", "{dataflow}": "FLOW", "{key}": "*",
+        "{context}": "dataflow", "{flow}": "FLOW", "{structure}": "dataflow",
         "{shard}": gateway.files.log_origin.rpartition("/")[2], "{path}": "0/000.p/1", "{reason}": "replayed",
     }  # fmt: skip
 
