@@ -32,8 +32,8 @@ def asked_for(scope: Mapping[str, Any], target_uri: str) -> AskedFor:
 
 def is_signed(scope: Mapping[str, Any]) -> bool:
     """Say whether the answer to a request is signed: to a submission, and to whoever reads statistics."""
-    reads = scope["method"] == _READING and scope["raw_path"].startswith(_STATISTICS)
-    return scope["method"] == _SUBMITTING or reads
+    reads: bool = scope["raw_path"].startswith(_STATISTICS)
+    return scope["method"] == _SUBMITTING or (scope["method"] == _READING and reads)
 
 
 class SignedAnswer:
