@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 QUICK := not conformance and not data and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types arch pytest bench conformance soak fuzz lock clean
+.PHONY: help demo test lint types arch pytest bench bench-pull conformance soak fuzz lock clean
 
 help: ## say what can be made
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo "  make demo KEEP=1 leaves the sandbox running; ENGINE=postgresql keeps it in a real PostgreSQL."
 
 $(READY): requirements.lock pyproject.toml
@@ -44,6 +44,9 @@ pytest: $(READY) ## the tests, in random order on two processes, SQLite and real
 
 bench: $(READY) ## how fast, beside what one core can do, a plain build and a bare server; ARGS="--only latency"
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-pull: $(READY) ## p95 of typical pulls with the public data loaded ten times over; ARGS="--engine sqlite"
+	$(BIN)/python -m tests.bench.pull $(ARGS)
 
 conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and more) against a running gateway, and the public data
 	.ci/tools curl openssl nginx haproxy promtool systemd-analyze node npm

@@ -33,13 +33,19 @@ def seen_cells(
     asked = _asked(flow, query, terms, at)
     if asked is None:
         return
-    key, codes, mine, gone = "", dict[str, str](), next(iter(terms.values())), True
-    for cell in served_cells(tx, flow.shape, asked):
-        if cell.key != key:
-            key, codes = cell.key, dict(zip(flow.fields, cell.key.split("."), strict=True))
-            mine = terms[codes["reporting_country"]]
-            gone = hides_series(codes, mine)
-        if gone or (mine.embargo_days and _waits(cell, mine)):
+    series: dict[str, dict[str, str]] = {}
+
+    def admits(key: str) -> bool:
+        codes = dict(zip(flow.fields, key.split("."), strict=True))
+        if hides_series(codes, terms[codes["reporting_country"]]):
+            return False
+        series[key] = codes
+        return True
+
+    for cell in served_cells(tx, flow.shape, asked, admits):
+        codes = series[cell.key]
+        mine = terms[codes["reporting_country"]]
+        if mine.embargo_days and _waits(cell, mine):
             continue
         small = cell.value is not None and is_small(cell.value, cell.confidentiality, codes["flow_type"], mine.floor)
         yield codes, cell._replace(value=None, withheld=PRIMARY) if small else cell

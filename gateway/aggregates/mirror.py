@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
+from itertools import combinations
 from typing import NamedTuple
 
 import orjson
@@ -31,6 +33,7 @@ from gateway.trip import Partner, TableShape
 FLOW_MIRROR = "FLOW_MIRROR"
 SENT, RECEIVED, DIFFERENCE, ASYMMETRY = "SENT", "RECEIVED", "DIFFERENCE", "ASYMMETRY"
 THOUSANDTHS = -3
+TABLES_MAX = 4096
 _LAG_EN = "who leaves at the end of a month may arrive in the next"
 _LAG_ES = "quien sale a fin de mes puede llegar en el siguiente"
 _MIRRORED = Component(
@@ -213,18 +216,23 @@ def _side(flow: Dataflow, found: Sequence[tuple[Mapping[str, str], ServedCell]])
     """Add up one side, or return None when it has no cells."""
     if not found:
         return None
-    attributes = [dict(zip(flow.attributes, orjson.loads(cell.attributes), strict=True)) for _, cell in found]
-    families: dict[tuple[str, ...], list[tuple[dict[str, str], ServedCell]]] = defaultdict(list)
+    families: dict[tuple[str, ...], list[ServedCell]] = defaultdict(list)
     for codes, cell in found:
-        families[codes["provider"], codes["flow_type"], codes["legal_basis"]].append((box(codes), cell))
+        families[codes["provider"], codes["flow_type"], codes["legal_basis"]].append(cell)
+    about_each = {cell.attributes for _, cell in found}
+    attributes = [dict(zip(flow.attributes, orjson.loads(text), strict=True)) for text in about_each]
     units = {codes["unit"] for codes, _ in found}
     definitions = {str(one["definition_id"]) for one in attributes}
     vintage = max(str(one["vintage"]) for one in attributes)
     newest = max(cell.accepted_at for _, cell in found)
-    chosen = [_whole(family) for family in families.values()]
-    counted = [cell for cells in chosen if cells for cell in cells]
     about = (units.pop() if len(units) == 1 else "", definitions.pop() if len(definitions) == 1 else "")
-    if not all(about) or None in chosen:
+    counted: list[ServedCell] = []
+    for cells in families.values():
+        whole = _whole(flow.fields, tuple(cell.key for cell in cells))
+        if whole is None:
+            return _Side(None, "O", *about, vintage, newest)
+        counted += [cell for cell in cells if cell.key in whole]
+    if not all(about):
         return _Side(None, "O", *about, vintage, newest)
     if any(cell.value is None for cell in counted):
         return _Side(None, "Q", *about, vintage, newest)
@@ -232,11 +240,13 @@ def _side(flow: Dataflow, found: Sequence[tuple[Mapping[str, str], ServedCell]])
     return _Side(sum(cell.value or 0 for cell in counted), status, *about, vintage, newest)
 
 
-def _whole(cells: Sequence[tuple[dict[str, str], ServedCell]]) -> list[ServedCell] | None:
-    """Return the cells that no other contains, or None when they overlap and cannot be added."""
-    outer = [(at, cell) for at, cell in cells if not any(within(at, other) for other, one in cells if one is not cell)]
-    overlap = any(not disjoint(one, other) for place, (one, _) in enumerate(outer) for other, _ in outer[place + 1 :])
-    return None if overlap else [cell for _, cell in outer]
+@lru_cache(maxsize=TABLES_MAX)
+def _whole(fields: tuple[str, ...], keys: tuple[str, ...]) -> frozenset[str] | None:
+    """Return the series that no other contains, or None when they overlap and cannot be added; months repeat it."""
+    boxes = {key: box(dict(zip(fields, key.split("."), strict=True))) for key in keys}
+    outer = [key for key, one in boxes.items() if not any(within(one, other) for other in boxes.values())]
+    pairs = combinations(outer, 2)
+    return frozenset(outer) if all(disjoint(boxes[one], boxes[other]) for one, other in pairs) else None
 
 
 def _observations(

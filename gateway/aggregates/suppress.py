@@ -17,6 +17,7 @@ from itertools import product
 from typing import TypeVar
 
 TOTAL = "_T"
+FIRST = "citizenship"
 ATOMS_MAX = 100_000
 # Codes that are made of others of their list.
 _PARTS = {"Y_LT18": frozenset({"Y_LT12", "Y12T17"})}
@@ -91,16 +92,22 @@ def _share(one: str, other: str) -> bool:
 
 def _components(state: Sequence[Number], protected: Collection[str]) -> Iterable[Sequence[Number]]:
     """Yield the numbers that hang together with a protected one through overlaps, where there are any."""
-    left = {number.id: number for number in state}
+    # By one breakdown, because most pairs of a table already differ there.
+    left: dict[str, dict[str, Number]] = defaultdict(dict)
+    for number in state:
+        left[number.codes[FIRST]][number.id] = number
     for start in state:
-        if start.id not in protected or start.id not in left:
+        if start.id not in protected or start.id not in left[start.codes[FIRST]]:
             continue
-        found, queue = [], [left.pop(start.id)]
+        found, queue = [], [left[start.codes[FIRST]].pop(start.id)]
         while queue:
             one = queue.pop()
             found.append(one)
-            near = [other for other in left.values() if not disjoint(one.codes, other.codes)]
-            queue += [left.pop(other.id) for other in near]
+            code = one.codes[FIRST]
+            shelves = [*left.values()] if code == TOTAL else [left[code], left[TOTAL]]
+            for shelf in shelves:
+                near = [other for other in shelf.values() if not disjoint(one.codes, other.codes)]
+                queue += [shelf.pop(other.id) for other in near]
         if len(found) > 1:
             yield found
 

@@ -8,9 +8,10 @@ over the live records. A total is never summed over two units or definitions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,7 +28,7 @@ from gateway.trip import CubeShape, Scalar, TableShape
 
 BY_MAX = 3
 PERIOD = "period"
-FETCH_ROWS = 2000
+SERIES_PER_STATEMENT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,49 @@ def own_totals(
     return sorted(totals, key=lambda total: [str(value) for value in total.dimensions.values()])
 
 
-def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked) -> Iterator[ServedCell]:
-    """Yield published cells, series by series with ascending months, a month's versions oldest first."""
+def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked, admits: Callable[[str], bool]) -> Iterator[ServedCell]:
+    """Yield published cells, series by series with ascending months, a month's versions oldest first.
+
+    The series first, and of those that `admits` (by key) some at a time: a planner that starts at the cells reads all.
+    """
     series, cell, _ = cell_tables(shape)
-    s, c = series.c, cell.c
+    wanted = select(series.c.id, series.c.key).where(*_of_series(series, shape, asked)).order_by(series.c.key)
+    found = [(row.id, row.key) for row in tx.connection.execute(wanted) if admits(row.key)]
+    c = cell.c
+    columns = (
+        *(c.series_id, c.period, c.value, c.status, c.confidentiality, c.suppression, c.until, c.hidden_from),
+        *(c.attributes, c.revision, c.partner_id, c.record_id, c.accepted_at, c.valid_from, c.valid_to),
+    )
+    conditions = _of_cells(cell, asked)
+    for start in range(0, len(found), SERIES_PER_STATEMENT):
+        some = dict(found[start : start + SERIES_PER_STATEMENT])
+        rows = tx.connection.execute(select(*columns).where(c.series_id.in_(list(some)), *conditions)).all()
+        of_series: dict[int, list[Any]] = {one: [] for one in some}
+        for row in rows:
+            of_series[row[0]].append(row)
+        for one, key in some.items():
+            # By month, then by acceptance and revision.
+            for row in sorted(of_series[one], key=itemgetter(1, 12, 9)):
+                yield _served(key, row, asked)
+
+
+def _of_series(series: Table, shape: TableShape, asked: CellsAsked) -> list[ColumnElement[bool]]:
+    s = series.c
+    conditions: list[ColumnElement[bool]] = [s.reporting_country.in_(sorted(asked.countries))]
+    for name, codes, negated in asked.conditions:
+        conditions.append(s[name].not_in(sorted(codes)) if negated else s[name].in_(sorted(codes)))
+    if asked.keys:
+        alternatives = [
+            [s[name].in_(sorted(codes)) for name, codes in zip(series_fields(shape), key, strict=True) if codes]
+            for key in asked.keys
+        ]
+        conditions.append(or_(*(and_(true(), *each) for each in alternatives)))
+    return conditions
+
+
+def _of_cells(cell: Table, asked: CellsAsked) -> list[ColumnElement[bool]]:
+    c = cell.c
     conditions: list[ColumnElement[bool]] = [
-        s.reporting_country.in_(sorted(asked.countries)),
         c.period >= asked.first_month,
         c.period <= asked.last_month,
         c.suppression != NOT_SERVED,
@@ -125,29 +163,11 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked) -> Iterator[Serve
         # The end of an embargo is news as well, however long ago the number came.
         later = c.valid_from > asked.updated_after.date().isoformat()
         conditions.append(or_(c.accepted_at > format_instant(asked.updated_after), later))
-    for name, codes, negated in asked.conditions:
-        conditions.append(s[name].not_in(sorted(codes)) if negated else s[name].in_(sorted(codes)))
-    if asked.keys:
-        named = [
-            and_(
-                true(),
-                *(s[name].in_(sorted(codes)) for name, codes in zip(series_fields(shape), key, strict=True) if codes),
-            )
-            for key in asked.keys
-        ]
-        conditions.append(or_(*named))
-    columns = (
-        *(s.key, c.period, c.value, c.status, c.confidentiality, c.suppression, c.until, c.hidden_from, c.attributes),
-        *(c.revision, c.partner_id, c.record_id, c.accepted_at, c.valid_from, c.valid_to),
-    )
-    statement = select(*columns).join(cell, c.series_id == s.id).where(*conditions)
-    order = (s.key, c.period, c.accepted_at, c.revision)
-    for row in tx.connection.execute(statement.order_by(*order).execution_options(yield_per=FETCH_ROWS)):
-        yield _served(row, asked)
+    return conditions
 
 
-def _served(row: Any, asked: CellsAsked) -> ServedCell:
-    key, period, value, status, confidentiality, withheld, until, hidden_from, attributes, *rest = row
+def _served(key: str, row: Any, asked: CellsAsked) -> ServedCell:
+    _, period, value, status, confidentiality, withheld, until, hidden_from, attributes, *rest = row
     if withheld and until and until <= asked.today:
         withheld = ""
     if hidden_from and not withheld:
