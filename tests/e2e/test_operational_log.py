@@ -16,7 +16,7 @@ from gateway.operational_log import FIELDS
 from gateway.wire.canonical import canonical_bytes
 from tests import canaries
 from tests.running import GTM, USA, Running, running
-from tests.unit.aggregates.test_pull import CELL, NOW
+from tests.unit.aggregates.counter import CELL, NOW
 
 
 @pytest.fixture(scope="module")
