@@ -15,7 +15,7 @@ from typing import Any
 from gateway.aggregates.desk import AggregatesDesk, DataRequest, Question
 from gateway.auditlog.event_kinds import AggregateRead, AggregateRefused
 from gateway.auditlog.events import AuditEvent, query_digest, record_event
-from gateway.errors import Refusal, StorageUnavailable
+from gateway.errors import RateLimited, Refusal, StorageUnavailable
 from gateway.storage.engine import Tx
 from gateway.trip import Partner, Permit
 
@@ -51,8 +51,8 @@ def refusals_recorded(reading: Reading) -> Iterator[None]:
     """
     try:
         yield
-    except StorageUnavailable:
-        # There is nothing to write the event into, and nothing was told.
+    except (StorageUnavailable, RateLimited):
+        # There is nothing to write the event into, or many of them are one event, which the edge counts.
         raise
     except Refusal as refusal:
         # Who was asked by name may know of it; a wildcard asks nobody in particular.

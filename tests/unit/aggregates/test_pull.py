@@ -211,7 +211,7 @@ def test_an_agreement_s_requests_per_hour_are_counted_for_each_partner(counter: 
         scarce.ask()
 
     assert caught.value.retry_after_seconds == 3600
-    assert counter.event(caught.value.audit_event)[1]["reason"] == "rate-limited"
+    assert caught.value.audit_event is None, "many in a row are one event, which the edge counts"
     assert scarce.ask(SEGEPLAN)
     assert scarce.on(NOW + timedelta(hours=1)).ask()
 
