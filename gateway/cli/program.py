@@ -16,6 +16,7 @@ from gateway.cli import (
     operating_backup,
     operating_partners,
     outbox,
+    pulling,
     reading,
     starting,
     submitting,
@@ -75,7 +76,8 @@ app.command()(starting.init)
 app.command()(starting.doctor)
 app.command()(submitting.submit)
 app.command()(submitting.validate)
-app.command()(reading.pull)
+app.command()(pulling.pull)
+app.command()(pulling.proxy)
 app.command()(reading.own)
 app.command()(reading.verify)
 app.command()(reading.receipt)

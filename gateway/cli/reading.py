@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`gateway pull`, `own`, `receipt` and `verify`; this file is about what a partner gets back, and checks."""
+"""`gateway own`, `receipt` and `verify`; this file is about what a partner gets back, and checks."""
 
 from __future__ import annotations
 
@@ -19,39 +19,13 @@ from gateway.cli.connecting import (
     existing,
     log_policy_of,
 )
-from gateway.cli.speaker import speaker_of
-from gateway.client.answers import matches_file, proven
+from gateway.cli.speaker import Speaker, speaker_of
+from gateway.client.answers import load_answer_keys, matches_file, proven
+from gateway.client.config import load_config
 from gateway.client.failures import InputUnusable
+from gateway.client.saved import signature_path, verify_saved
+from gateway.clock import format_instant
 from gateway.wire.receipt import UNWITNESSED
-
-
-def pull(
-    ctx: typer.Context,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write.")],
-    key: Annotated[str, typer.Option(help="SDMX key, dimension values joined by dots; * for all.")] = "*",
-    where: Annotated[
-        list[str] | None, typer.Option(help="A dimension filter such as CITIZENSHIP=GTM; may be repeated.")
-    ] = None,
-    start: FromOption = "",
-    end: ToOption = "",
-    purpose: Annotated[str, typer.Option(help="A purpose of the agreement, where it has several.")] = "",
-    dataflow: Annotated[str, typer.Option(help="Dataflow: agency/id/version.")] = "",
-    config: ConfigOption = CONFIG,
-) -> None:
-    """Fetch flow cells of a partner's country under an agreement; what the agreement does not open is refused."""
-    speaker = speaker_of(ctx)
-    filters = {}
-    for text in where or []:
-        name, _, value = text.partition("=")
-        if not name or not value:
-            raise InputUnusable(f"--where {text!r}: CITIZENSHIP=GTM")
-        filters[name.upper()] = value
-    with client_of(config, speaker) as client:
-        rows = client.pull(output, dataflow=dataflow, key=key, filters=filters, start=start, end=end, purpose=purpose)
-    if rows:
-        speaker.tell("pulled", rows=rows, path=output)
-    else:
-        speaker.tell("pull-empty")
 
 
 def own(
@@ -88,17 +62,29 @@ def receipt(
 
 def verify(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The receipt, a JSON file.")],
-    policy: Annotated[Path, typer.Option(help="The log policy file: which log and witnesses to believe.")],
-    data: Annotated[Path | None, typer.Option(help="The lines that were sent, NDJSON, to compare.")] = None,
+    file: Annotated[Path, typer.Argument(help="A receipt, or a file that was pulled.")],
+    policy: Annotated[
+        Path | None, typer.Option(help="For a receipt: the log policy, which log and witnesses to believe.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="For a receipt: the lines that were sent, NDJSON, to compare.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="For pulled data: the gateway's answer keys; by default client.toml's.")
+    ] = None,
+    config: ConfigOption = CONFIG,
 ) -> None:
-    """Verify a receipt offline: the event's fields, its leaf, the inclusion proof, the signed checkpoint."""
+    """Verify offline: a receipt down to the signed checkpoint, or pulled data with the signature beside it."""
     speaker = speaker_of(ctx)
+    if keys is not None or signature_path(file).exists():
+        _verify_pulled(speaker, existing(file), keys or load_config(config).needed("answer_keys"))
+        return
     try:
         document = json.loads(existing(file).read_bytes())
     except (OSError, ValueError) as error:
-        raise InputUnusable(f"{file}: {error}") from error
-    verified = proven(document, log_policy_of(policy))
+        detail = f"{file}: {error}"
+        raise InputUnusable(speaker.say("no-proof", path=signature_path(file), detail=detail)) from error
+    verified = proven(document, log_policy_of(policy or load_config(config).needed("log_policy")))
     speaker.tell_verified(verified)
     for name, value in sorted(verified.fields.items()):
         typer.echo(f"  {name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
@@ -113,3 +99,10 @@ def verify(
         speaker.tell("unwitnessed")
     if data is not None:
         speaker.tell("data-matches", records=matches_file(verified, existing(data)))
+
+
+def _verify_pulled(speaker: Speaker, file: Path, keys: Path) -> None:
+    said = verify_saved(file, load_answer_keys(existing(keys)))
+    speaker.tell("said", path=file, at=format_instant(said.at), keyid=said.keyid)
+    typer.echo(f"  GET {said.target_uri}")
+    speaker.tell("said-why", purpose=said.purpose or "-", event=said.event_id)

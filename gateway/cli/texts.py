@@ -72,6 +72,20 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "ningún testigo de otro país ha refrendado este punto de control (sandbox)",
     ),
     "pulled": ("{rows} observations: {path}", "{rows} observaciones: {path}"),
+    "pull-signed": ("what the gateway signed: {path}", "lo que firmó la pasarela: {path}"),
+    "proxy-ready": (
+        "listening, for tools on this machine: {url}  (Ctrl-C ends it)",
+        "escuchando, para programas de esta máquina: {url}  (Ctrl-C lo termina)",
+    ),
+    "no-proof": (
+        "{detail} (neither a receipt, nor is there {path})",
+        "{detail} (ni es un recibo, ni existe {path})",
+    ),
+    "said": (
+        "verified: {path} is what the gateway said at {at}, signed with {keyid}",
+        "verificado: {path} es lo que dijo la pasarela el {at}, firmado con {keyid}",
+    ),
+    "said-why": ("  purpose: {purpose}; audit event: {event}", "  finalidad: {purpose}; evento de auditoría: {event}"),
     "pull-empty": ("there are no observations for that", "no hay observaciones para eso"),
     "pending": (
         "stored, but the receipt is still pending; run the same again, or later: gateway receipt {event}",

@@ -17,6 +17,7 @@ from gateway.client.failures import (
     Refused,
 )
 from gateway.client.outcome import FileOutcome, RecordCounts, RefusedLine, SubmitOutcome
+from gateway.client.saved import Said, verify_saved
 from gateway.client.sdk import GatewayClient
 from gateway.client.submit import submit_file
 
@@ -36,7 +37,9 @@ __all__ = [
     "RecordCounts",
     "Refused",
     "RefusedLine",
+    "Said",
     "SubmitOutcome",
     "load_config",
     "submit_file",
+    "verify_saved",
 ]

@@ -23,8 +23,8 @@ from gateway.client.failures import AnswerNotTrusted, ConfigInvalid, ReceiptNotT
 from gateway.client.outcome import RecordCounts
 from gateway.client.sending import Body, Prepared
 from gateway.wire.digests import b64, parse_content_digest, sha256
-from gateway.wire.http_message import SignatureRefused
-from gateway.wire.http_signature import verify_answer
+from gateway.wire.http_message import Headers, SignatureRefused
+from gateway.wire.http_signature import ParsedSignature, verify_answer
 from gateway.wire.keys import KeyUnsupported, SigningPublic, public_of_jwk
 from gateway.wire.merkle import RunningRoot, leaf_hash
 from gateway.wire.policy_file import LogPolicy
@@ -46,26 +46,39 @@ def load_answer_keys(path: Path) -> dict[str, SigningPublic]:
     return keys
 
 
-def trusted(answer: Answer, prepared: Prepared, keys: Mapping[str, SigningPublic], *, at: datetime) -> Answer:
-    """Return the answer once it is proven to be the gateway's, to this request, or raise AnswerNotTrusted."""
+def signed(
+    answer: Answer, digest: bytes, request: tuple[str, str, Headers], keys: Mapping[str, SigningPublic]
+) -> ParsedSignature:
+    """Return the signature by which an answer, whose body has a digest, is the gateway's to this very request.
+
+    Raises:
+        AnswerNotTrusted: when it is not.
+    """
     try:
         digests = parse_content_digest(answer.header("content-digest") or "")
     except ValueError as error:
         raise AnswerNotTrusted("the answer has a malformed Content-Digest") from error
-    if digests.get("sha-256") != sha256(answer.body):  # (1)
+    if digests.get("sha-256") != digest:  # (1)
         raise AnswerNotTrusted("the answer's body does not have the digest that its head says")
     try:
-        parsed = verify_answer(  # (2) (3)
-            status=answer.status,
-            headers=answer.headers,
-            request=("POST", prepared.target_uri, prepared.headers),
-            keys=keys,
-        )
+        return verify_answer(status=answer.status, headers=answer.headers, request=request, keys=keys)  # (2) (3)
     except SignatureRefused as error:
         raise AnswerNotTrusted(f"the signature of the answer: {error}") from error
-    # An old answer to this very request cannot exist, its nonce is new; a wrong clock on either side should be seen.
+
+
+def fresh(parsed: ParsedSignature, *, at: datetime) -> ParsedSignature:
+    """Return a signature that was made now, or raise AnswerNotTrusted.
+
+    Who could keep an answer back, or a wrong clock on either side, should be seen.
+    """
     if abs((parsed.created or 0) - at.timestamp()) > ANSWER_AGE_SECONDS_MAX:
         raise AnswerNotTrusted("the answer was signed at another time than now; compare the clocks")
+    return parsed
+
+
+def trusted(answer: Answer, prepared: Prepared, keys: Mapping[str, SigningPublic], *, at: datetime) -> Answer:
+    """Return the answer once it is proven to be the gateway's, to this request, or raise AnswerNotTrusted."""
+    fresh(signed(answer, sha256(answer.body), ("POST", prepared.target_uri, prepared.headers), keys), at=at)
     return answer
 
 

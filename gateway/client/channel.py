@@ -62,6 +62,8 @@ class Channel:
             # Digests of answers are over the bytes as sent, so no transparent decompression.
             headers={"accept-encoding": "identity", "user-agent": "gateway-client", "accept-language": config.language},
         )
+        # What nobody asked for is not asked: the library would say "anything", which is another question (proxy.py).
+        del self._http.headers["accept"]
 
     def __enter__(self) -> Self:
         return self
@@ -85,16 +87,21 @@ class Channel:
 
     @contextmanager
     def stream(
-        self, method: str, path: str, *, headers: Mapping[str, str], content: bytes = b""
+        self, method: str, path: str, *, headers: Mapping[str, str], content: bytes = b"", target: bytes = b""
     ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
         """Send one request and hand out the answer without its body, and the body in chunks.
+
+        A `target` is sent in the place of the path, byte for byte.
 
         Raises:
             CannotReach: when no whole answer came; `HandshakeRefused` where a certificate is the cause.
             AnswerNotTrusted: when the body is larger than anything that this gateway sends.
         """
         try:
-            with self._http.stream(method, path, headers=dict(headers), content=content or None) as response:
+            exact = {"target": target} if target else {}
+            with self._http.stream(
+                method, path, headers=dict(headers), content=content or None, extensions=exact
+            ) as response:
                 fields = tuple((name.lower(), value.strip()) for name, value in response.headers.multi_items())
                 yield Answer(response.status_code, fields, b""), _bounded(response.iter_bytes())
         except httpx2.TransportError as error:

@@ -54,6 +54,7 @@ class AsyncGatewayClient:
     own = _on_a_thread(GatewayClient.own)
     contracts = _on_a_thread(GatewayClient.contracts)
     pull = _on_a_thread(GatewayClient.pull)
+    pull_file = _on_a_thread(GatewayClient.pull_file)
     audit_list = _on_a_thread(GatewayClient.audit_list)
     audit_show = _on_a_thread(GatewayClient.audit_show)
     recall = _on_a_thread(GatewayClient.recall)

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -16,15 +17,21 @@ from gateway.client.answers import about, accepted, load_answer_keys, proven, re
 from gateway.client.channel import Answer, Channel
 from gateway.client.config import ClientConfig
 from gateway.client.failures import AnswerNotTrusted, ConfigInvalid, ReceiptPending
+from gateway.client.journal import put
 from gateway.client.outcome import RefusedLine, SubmitOutcome, refused_lines
-from gateway.client.reading import data_path, save_csv
+from gateway.client.reading import FLOW, Asked, Progress, Pull, data_path
 from gateway.client.retry import Pace
+from gateway.client.saved import document_of, signature_path, signed_path
 from gateway.client.sending import Body, Prepared, body_of_lines, body_of_nil, idempotency_key_of, prepare
+from gateway.client.tables import check_form, count_rows, frame_of, library, write_table
 from gateway.clock import Clock, SystemClock, format_instant
 from gateway.wire.canonical import canonical_bytes
 from gateway.wire.keys import FileSigner, Signer, SigningPublic
 from gateway.wire.policy_file import LogPolicy, parse_policy
 from gateway.wire.receipt import VerifiedReceipt
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _ACCEPTED: Final = frozenset({200, 201, 202})
 _JSON: Final = "application/json"
@@ -196,23 +203,57 @@ class GatewayClient:
         """Return the contracts in force."""
         return self._get("/v1/contracts").document()
 
-    def pull(
-        self,
-        output: Path,
-        *,
-        dataflow: str = "",
-        key: str = "*",
-        filters: Mapping[str, str] | None = None,
-        start: str = "",
-        end: str = "",
-        purpose: str = "",
-    ) -> int:
-        """Write the flow cells of a query as SDMX-CSV to a file and return how many observations there are.
+    def pull(self, flow: str = FLOW, **asked: Unpack[Asked]) -> DataFrame:
+        """Return the cells of a question as a pandas data frame (see `frame_of`), proven to be what the gateway said.
 
-        The file appears when it is whole. No observation gives 0 and no file.
+        Its `attrs` say what was asked, and which event of the audit log says so. No observation gives no rows.
         """
-        path = data_path(dataflow=dataflow, key=key, filters=filters or {}, start=start, end=end)
-        return save_csv(self.channel, output, path=path, purpose=purpose)
+        pandas, question = library("pandas"), self._question(flow, asked)
+        with TemporaryFile() as spool:
+
+            def keep(chunks: Iterable[bytes]) -> None:
+                spool.seek(0)
+                spool.truncate()
+                spool.writelines(chunks)
+
+            head = self._pace.tried(lambda: question.fetch(keep))
+            spool.seek(0)
+            frame: DataFrame = frame_of(spool) if head else pandas.DataFrame()
+        frame.attrs = {"target_uri": question.target_uri, "purpose": question.purpose}
+        if head:
+            frame.attrs["audit_event"] = head.header("audit-event")
+        return frame
+
+    def pull_file(
+        self, output: Path, flow: str = FLOW, *, progress: Progress | None = None, **asked: Unpack[Asked]
+    ) -> int:
+        """Write the cells of a question to a `.csv`, `.xlsx` or `.parquet`, and return how many observations there are.
+
+        The file appears when it is whole and proven to be what the gateway said; `verify_saved` proves it again, with
+        what is kept beside it. No observation gives 0 and no file.
+        """
+        check_form(output)
+        question = self._question(flow, asked)
+        kept, signature = signed_path(output), signature_path(output)
+
+        def replacing(chunks: Iterable[bytes]) -> Iterator[bytes]:
+            yield from chunks
+            # Proven: from here to its own signature a crash leaves a file with none, never one with another's.
+            signature.unlink(missing_ok=True)
+
+        head = self._pace.tried(lambda: question.fetch(lambda chunks: put(kept, replacing(chunks)), progress))
+        if head is None:
+            return 0
+        if kept != output:
+            write_table(kept, output)
+        keys = self.config.needed("answer_keys")
+        document = document_of(head, target_uri=question.target_uri, purpose=question.purpose, keys=keys)
+        put(signature, [document])
+        return count_rows(kept)
+
+    def _question(self, flow: str, asked: Asked) -> Pull:
+        path = data_path(flow, asked)
+        return Pull(self.channel, path, asked.get("purpose", ""), self._answer_keys, self._clock.now)
 
     def audit_list(
         self, *, kind: str = "", partner: str = "", after: str = "", limit: int = 100

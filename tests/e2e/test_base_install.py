@@ -111,6 +111,13 @@ def test_the_base_package_carries_the_contracts(installed: Installed) -> None:
     assert "border-event/1.0.0" in done.stdout
 
 
+def test_a_data_frame_says_what_to_install(installed: Installed) -> None:
+    done = installed.run("python", "-c", "from gateway.client.tables import library; library('pandas')")
+
+    assert done.returncode == 1
+    assert "pip install 'gateway[data]'" in done.stderr
+
+
 def test_an_operator_s_command_says_what_to_install(installed: Installed) -> None:
     done = installed.run("gateway", "--language", "en", "serve", "--config", "gateway.toml")
 

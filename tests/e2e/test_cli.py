@@ -158,7 +158,57 @@ def test_a_pull_writes_a_file_or_says_why_not(gateway: Running, table: Path, tmp
     assert f"{len(rows)} observations" in allowed.stdout
     assert denied.exit_code == 1
     assert "denied-by-policy" in denied.stderr
+    assert "not signed" not in denied.stderr
     assert not (tmp_path / "no.csv").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "parquet"])
+def test_a_pulled_file_verifies_later_without_a_network(
+    gateway: Running, table: Path, tmp_path: Path, command: Command, form: str
+) -> None:
+    output = tmp_path / f"cells.{form}"
+    where = ("--where", "REF_AREA=GTM", "--where", "SEX!=F", "--as-of", "2030-01-01", "--history")
+
+    pulled = command("pull", "FLOW", "-o", output, *where, "--purpose", "STATISTICS", *config(gateway, MEX))
+    pinned = command("verify", output, "--keys", gateway.files.answer_keys)
+    configured = command("verify", output, *config(gateway, MEX), language="es")
+    signature = json.loads((tmp_path / f"cells.{form}.sig.json").read_text())
+    receipt = command("receipt", signature["audit_event"], *config(gateway, MEX))
+    output.with_name(output.name + (".signed.csv" if form != "csv" else "")).write_bytes(b"OBS_VALUE\r\n1\r\n")
+    changed = command("verify", output, "--keys", gateway.files.answer_keys)
+
+    assert pulled.exit_code == 0, pulled.stderr
+    assert (pinned.exit_code, "is what the gateway said" in pinned.stdout) == (0, True), pinned.stderr
+    assert "es lo que dijo la pasarela" in configured.stdout
+    assert "STATISTICS" in configured.stdout
+    # The log proves that this was read, as the signature proves what.
+    assert json.loads(receipt.stdout)["status"] == "unwitnessed"
+    assert changed.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--where", "SEX"), "--where"),
+        (("--where", "SEX=F", "--where", "sex=M"), "--where"),
+        (("--where", "=F"), "--where"),
+        (("--as-of", "yesterday"), "yesterday"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_said(
+    gateway: Running, tmp_path: Path, command: Command, arguments: tuple[str, ...], says: str
+) -> None:
+    done = command("pull", "-o", tmp_path / "cells.csv", *arguments, *config(gateway, MEX))
+
+    assert (done.exit_code, says in done.stderr) == (2, True), done.stderr
+
+
+def test_what_is_neither_a_receipt_nor_pulled_is_said(gateway: Running, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "cells.csv").write_bytes(b"OBS_VALUE\r\n")
+
+    done = command("verify", tmp_path / "cells.csv", *config(gateway, MEX))
+
+    assert (done.exit_code, "cells.csv.sig.json" in done.stderr) == (2, True), done.stderr
 
 
 def test_an_officer_lists_and_verifies_own_events_only(gateway: Running, table: Path, command: Command) -> None:

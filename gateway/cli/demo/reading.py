@@ -16,7 +16,7 @@ def pull(story: Story) -> str:
     """Show that a partner pulls another country's cells under their agreement, and is denied what it does not open."""
     output, denied = story.folder / "gtm-for-mex.csv", story.folder / "denied.csv"
     with story.stage.client(MEX) as client:
-        rows = client.pull(output, filters={"REF_AREA": "GTM"}, purpose="STATISTICS")
+        rows = client.pull_file(output, where={"REF_AREA": "GTM"}, purpose="STATISTICS")
     with output.open(encoding="utf-8", newline="") as file:
         columns = next(csv.reader(file))
     story.tell(f"{MEX} pulls Guatemala's cells: {rows} observations, columns {', '.join(columns[:6])}, …")
@@ -24,7 +24,7 @@ def pull(story: Story) -> str:
     story.expect("OBS_VALUE" in columns, "the CSV has no OBS_VALUE")
     purpose = "IMMIGRATION_ENFORCEMENT_INDIVIDUAL"
     with story.stage.client(GTM) as client:
-        story.refused("denied-by-policy", lambda: client.pull(denied, filters={"REF_AREA": "USA"}, purpose=purpose))
+        story.refused("denied-by-policy", lambda: client.pull_file(denied, where={"REF_AREA": "USA"}, purpose=purpose))
     story.expect(not denied.exists(), "a denied pull left a file")
     story.tell(f"{GTM} asked {USA}'s cells for a purpose that no agreement opens")
     return f"{rows} observations allowed; another purpose denied"
