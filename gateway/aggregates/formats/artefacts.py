@@ -2,7 +2,7 @@
 """The dataflows as SDMX artefacts; this file is about what is generated from the contracts, written by pysdmx.
 
 For each dataflow: the dataflow, its data structure, a concept scheme, the code lists and a constraint that says which
-codes each component takes. pysdmx keeps one name for each thing, so that Spanish joins when a message is written.
+codes each dimension takes. pysdmx keeps one name for each thing, so that Spanish joins when a message is written.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ _AGENCIES = Text("Agencies", "Agencias")
 _FORMATS = {JSON_STRUCTURE: Format.STRUCTURE_SDMX_JSON_2_0_0, ML_2: Format.STRUCTURE_SDMX_ML_2_1}
 _INSIDE = "dataStructureComponents"
 _EMPTY = "<str:DataStructureComponents></str:DataStructureComponents>"
+# With one measure it says nothing, and sdmx1 2.28 in its 3.0 mode cannot read it.
+_OF_THE_MEASURE = re.compile(r"<str:MeasureRelationship>.*?</str:MeasureRelationship>")
 _NAMED = re.compile(r'<com:(Name|Description) xml:lang="en">([^<]*)</com:\1>')
 
 
@@ -108,8 +110,8 @@ def catalogue_of(structures: Sequence[Structure]) -> Catalogue:
 
 
 def allowed(structure: Structure, narrowed: Mapping[str, frozenset[str]] | None = None) -> CubeRegion:
-    """Return which codes the components of a dataflow take, `narrowed` or all."""
-    codes = {c.id: c.allowed or frozenset(c.codes) for c in (*structure.dimensions, *structure.attributes) if c.codes}
+    """Return which codes the dimensions of a dataflow take, `narrowed` or all."""
+    codes = {c.id: c.allowed or frozenset(c.codes) for c in structure.dimensions if c.codes}
     values = narrowed if narrowed is not None else codes
     return CubeRegion(
         [CubeKeyValue(name, [CubeValue(code) for code in sorted(values[name])]) for name in values], is_included=True
@@ -129,7 +131,7 @@ def written(catalogue: Catalogue, models: Sequence[Any], form: Form, *, prepared
     assert text is not None
     if form is JSON_STRUCTURE:
         return orjson.dumps(_translated(orjson.loads(text), catalogue.spanish, language))
-    text = text.replace("\t", "").replace(_EMPTY, "")
+    text = _OF_THE_MEASURE.sub("", text.replace("\t", "").replace(_EMPTY, ""))
     return _NAMED.sub(lambda match: _both(match, catalogue.spanish), text).encode()
 
 

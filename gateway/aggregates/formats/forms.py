@@ -22,7 +22,7 @@ _QUALITY = re.compile(r";\s*q=([01](?:\.[0-9]{0,3})?)")
 class Form:
     """One form: what it is called in `format=`, its media type, and the plain types that mean it, by interface."""
 
-    name: str
+    names: frozenset[str]
     media_type: str
     plain: dict[str, frozenset[str]]
 
@@ -32,20 +32,20 @@ class Form:
         return "+xml" in self.media_type
 
 
-def _form(name: str, media_type: str, v1: str = "", v2: str = "") -> Form:
-    return Form(name, media_type, {V1: frozenset(v1.split()), V2: frozenset(v2.split())})
+def _form(names: str, media_type: str, v1: str = "", v2: str = "") -> Form:
+    return Form(frozenset(names.split()), media_type, {V1: frozenset(v1.split()), V2: frozenset(v2.split())})
 
 
 _ANYTHING = "*/* application/* application/xml text/xml text/*"
 _CSV, _JSON = "text/csv", "application/json"
-CSV_2 = _form("csv", "application/vnd.sdmx.data+csv;version=2.0.0", _CSV, _CSV)
+CSV_2 = _form("csv csvfile csvdata", "application/vnd.sdmx.data+csv;version=2.0.0", _CSV, _CSV)
 CSV_1 = _form("csv1", "application/vnd.sdmx.data+csv;version=1.0.0")
-JSON_DATA = _form("json", "application/vnd.sdmx.data+json;version=2.0.0", _JSON, _JSON)
-GENERIC = _form("generic", "application/vnd.sdmx.genericdata+xml;version=2.1", _ANYTHING)
-SPECIFIC_2 = _form("xml21", "application/vnd.sdmx.structurespecificdata+xml;version=2.1")
+JSON_DATA = _form("json jsondata", "application/vnd.sdmx.data+json;version=2.0.0", _JSON, _JSON)
+GENERIC = _form("generic genericdata", "application/vnd.sdmx.genericdata+xml;version=2.1", _ANYTHING)
+SPECIFIC_2 = _form("xml21 structurespecificdata", "application/vnd.sdmx.structurespecificdata+xml;version=2.1")
 SPECIFIC_3 = _form("xml", "application/vnd.sdmx.data+xml;version=3.0.0", "", _ANYTHING)
 DATA_FORMS = (CSV_2, CSV_1, JSON_DATA, GENERIC, SPECIFIC_2, SPECIFIC_3)
-JSON_STRUCTURE = _form("json", "application/vnd.sdmx.structure+json;version=2.0.0", _JSON, _JSON)
+JSON_STRUCTURE = _form("json jsonstructure", "application/vnd.sdmx.structure+json;version=2.0.0", _JSON, _JSON)
 ML_2 = _form("xml21", "application/vnd.sdmx.structure+xml;version=2.1", _ANYTHING)
 ML_3 = _form("xml", "application/vnd.sdmx.structure+xml;version=3.0.0", "", _ANYTHING)
 STRUCTURE_FORMS = (JSON_STRUCTURE, ML_2, ML_3)
@@ -67,7 +67,7 @@ def negotiated(forms: tuple[Form, ...], *, interface: str, accept: str, named: s
     """
     if named:
         for form in forms:
-            if form.name == named:
+            if named in form.names:
                 return form, form.media_type
     elif not accept.strip():
         form = next(form for form in _UNASKED[interface] if form in forms)

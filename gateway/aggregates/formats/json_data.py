@@ -88,11 +88,12 @@ def _structure(
     ]
     time = {
         "id": TIME,
-        "name": _in(_PERIOD, language),
+        **_named(_PERIOD, language),
         "keyPosition": len(key),
         "roles": [TIME],
-        "values": [{"value": month} for month in periods.found],
+        "values": [{"value": month, "name": month} for month in periods.found],
     }
+    of_time = [time] if periods.found else []
     of_observations = [
         {
             "relationship": {"observation": {}},
@@ -103,24 +104,27 @@ def _structure(
     ]
     return {
         "links": _links(structure),
-        "name": _in(structure.title, language),
+        **_named(structure.title, language),
         "dataSets": [0],
         "dimensions": {
             "dataSet": [],
             "series": [] if flat else dimensions,
-            "observation": [*dimensions, time] if flat else [time],
+            "observation": [*dimensions, *of_time] if flat else of_time,
         },
-        "measures": {"observation": [{"id": MEASURE, "name": _in(_MEASURED, language), "roles": [MEASURE]}]},
+        "measures": {"observation": [{"id": MEASURE, **_named(_MEASURED, language), "roles": [MEASURE]}]},
         "attributes": {"dataSet": [], "dimensionGroup": [], "series": [], "observation": of_observations},
     }
 
 
 def _component(component: Component, places: _Places, language: str) -> Mapping[str, Any]:
     values = [
-        {"id": value, "name": _in(component.codes[value], language)} if value in component.codes else {"value": value}
+        {"id": value, **_named(component.codes[value], language)}
+        if value in component.codes
+        else {"value": value, "name": value}
         for value in map(str, places.found)
     ]
-    return {"id": component.id, "name": _in(component.title, language), "values": values}
+    # An attribute that nothing has keeps its place in the rows, and has no list.
+    return {"id": component.id, **_named(component.title, language), **({"values": values} if values else {})}
 
 
 def _links(structure: Structure) -> list[dict[str, str]]:
@@ -139,8 +143,9 @@ def _joined(places: Sequence[int]) -> str:
     return ":".join(map(str, places))
 
 
-def _in(text: Text, language: str) -> str:
-    return text.es if language == "es" else text.en
+def _named(text: Text, language: str) -> Mapping[str, Any]:
+    names = {"en": text.en, "es": text.es}
+    return {"name": names.get(language, text.en), "names": names}
 
 
 def _json(value: object) -> str:

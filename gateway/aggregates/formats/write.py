@@ -18,7 +18,7 @@ from gateway.aggregates.formats.forms import CSV_1, CSV_2, JSON_DATA, Form
 from gateway.aggregates.formats.json_data import json_head, json_rows
 from gateway.aggregates.formats.xml_data import xml_data, xml_rows
 from gateway.aggregates.observations import MEASURE, TIME, DataQuery, Observation, Structure
-from gateway.aggregates.query import DATA_ONLY, FLAT, FULL
+from gateway.aggregates.query import DATA_ONLY, FLAT, FULL, SERIES_ONLY
 from gateway.errors import RequestMalformed
 
 CHUNK_LINES = 512
@@ -68,7 +68,9 @@ class Message:
         body.write(chunk)
 
     def _parts(self, found: Iterator[Observation]) -> tuple[str, Iterator[str], str]:
-        structure, flat = self.structure, self.query.at_observation == FLAT
+        structure = self.structure
+        # Keys alone are series, whatever stands at the observations that are left out.
+        flat = self.query.at_observation == FLAT and self.query.detail != SERIES_ONLY
         about = {"prepared": self.prepared, "message_id": self.message_id}
         if self.form in {CSV_1, CSV_2}:
             return "", _csv(structure, self.query, self.form, found), ""

@@ -45,7 +45,6 @@ RENDERED_MAX = 64
 _CONTEXTS = frozenset({"dataflow", "datastructure", "*"})
 _DATA, _DATA_1 = "/sdmx/v2/data/{context}/{agency}/{dataflow}/{version}", "/sdmx/v1/data/{flow}"
 _OPEN, _OPEN_1 = "/sdmx/v2/availability/{context}/{agency}/{dataflow}/{version}", "/sdmx/v1/availableconstraint/{flow}"
-_SCHEMA = "/{context}/{agency}/{dataflow}/{version}"
 _KEY = "/{key:path}"
 
 
@@ -80,9 +79,6 @@ def sdmx_routes(desk: Desk) -> APIRouter:
     async def availability(request: Request) -> Response:
         return await shelf.availability(request)
 
-    async def schema(request: Request) -> Response:
-        return await shelf.schema(request)
-
     async def structures(request: Request) -> Response:
         return await shelf.structures(request)
 
@@ -95,8 +91,7 @@ def sdmx_routes(desk: Desk) -> APIRouter:
     for path, interface in ((_OPEN, "2"), (_OPEN_1, "1.5")):
         serve(path, availability, f"The codes that a dataflow takes (SDMX REST {interface})")
         serve(path + _KEY, availability, f"The codes that a key and filters leave (SDMX REST {interface})")
-    for interface in (V2, V1):
-        serve(f"/sdmx/{interface}/schema{_SCHEMA}", schema, "A dataflow with all that describes it")
+    serve("/sdmx/v2/schema/{structure:path}", structures, "A dataflow with all that describes it (REST 2)")
     serve("/sdmx/v2/structure/{structure:path}", structures, "Dataflows, structures, concepts, code lists (REST 2)")
     serve("/sdmx/v1/{structure:path}", structures, "Dataflows, structures, concepts, code lists (REST 1.5)")
     return router
@@ -113,20 +108,14 @@ class _Shelf:
         self._selected = lru_cache(maxsize=RENDERED_MAX)(self._select)
 
     async def structures(self, request: Request) -> Response:
-        """Answer a structure request."""
+        """Answer a structure request, or one for a schema: a dataflow with its descendants and what constrains it."""
         asked = _asked(request)
         path = [part for part in request.path_params["structure"].split("/") if part]
-        return await self._answer(
-            request, asked, lambda form: self._selected(parse_structures(path, asked.query), form, asked.language)
-        )
-
-    async def schema(self, request: Request) -> Response:
-        """Answer a schema request: one dataflow with its descendants and what constrains it."""
-        asked = _asked(request)
-        query = "references=all"
+        query = asked.query
+        if "/schema/" in request.url.path:
+            query, path = "references=all", path[asked.interface == V1 :]
 
         def work(form: Form) -> bytes:
-            path = ("dataflow", asked.agency, asked.dataflow, asked.version)
             return self._selected(parse_structures(path, query), form, asked.language)
 
         return await self._answer(request, asked, work)
