@@ -22,6 +22,8 @@ from sqlmodel import Field, SQLModel
 from gateway.clock import format_instant
 
 IS_READ = "kind = 'aggregate.read'"
+FLOW = "flow"
+IS_FLOW = f"product = '{FLOW}'"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -148,7 +150,11 @@ class LifecycleTable(Stored, table=True):
 class SubmissionTable(Stored, table=True):
     """One accepted push: what was signed, what came of it, and the event that proves it."""
 
-    __table_args__ = (UniqueConstraint("partner_id", "idempotency_key", name="submission_idempotency"),)
+    # Which vintages wait for their publication is asked before each pull, whatever else is submitted.
+    __table_args__ = (
+        UniqueConstraint("partner_id", "idempotency_key", name="submission_idempotency"),
+        Index("submission_flow", "partner_id", "id", sqlite_where=text(IS_FLOW), postgresql_where=text(IS_FLOW)),
+    )
 
     partner_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)

@@ -34,4 +34,5 @@ FLOW = TableShape(
 def upgrade() -> None:
     create_cell_tables(op.get_bind(), FLOW)
     # A schema made by this program has it from the start.
+    op.execute("CREATE INDEX submission_flow ON submission (partner_id, id) WHERE product = 'flow'")
     op.execute("CREATE INDEX IF NOT EXISTS flow_1_submission ON flow_1 (partner_id, submission_id)")
