@@ -54,6 +54,8 @@ _VALUE = Described(MEASURE, Text("Value", "Valor"))
 _GATEWAY = Text("Gateway", "Gateway")
 _AGENCIES = Text("Agencies", "Agencias")
 _FORMATS = {JSON_STRUCTURE: Format.STRUCTURE_SDMX_JSON_2_0_0, ML_2: Format.STRUCTURE_SDMX_ML_2_1}
+# Joins no words and has no width: "Unknown" is "desconocido" of a country and "desconocida" of a person.
+_MARK = "\u2060"
 _INSIDE = "dataStructureComponents"
 _EMPTY = "<str:DataStructureComponents></str:DataStructureComponents>"
 # With one measure it says nothing, and sdmx1 2.28 in its 3.0 mode cannot read it.
@@ -90,12 +92,12 @@ class Catalogue:
         """Add an artefact, once."""
         self.artefacts.setdefault(artefact.place, artefact)
 
-    def say(self, text: Text | None) -> str:
-        """Return the English of a text, and keep its Spanish."""
-        if text is None:
-            return ""
-        self.spanish.setdefault(text.en, text.es)
-        return text.en
+    def say(self, text: Text) -> str:
+        """Return the English of a text, and keep its Spanish; marked, where that English has another Spanish too."""
+        key = text.en
+        while self.spanish.setdefault(key, text.es) != text.es:
+            key += _MARK
+        return key
 
 
 def catalogue_of(structures: Sequence[Structure]) -> Catalogue:
@@ -137,7 +139,7 @@ def written(catalogue: Catalogue, models: Sequence[Any], form: Form, *, prepared
 
 def _both(match: re.Match[str], spanish: Mapping[str, str]) -> str:
     said = escape(spanish.get(unescape(match[2]), unescape(match[2])), quote=False)
-    return f'{match[0]}<com:{match[1]} xml:lang="es">{said}</com:{match[1]}>'
+    return f'{match[0].replace(_MARK, "")}<com:{match[1]} xml:lang="es">{said}</com:{match[1]}>'
 
 
 def _translated(value: Any, spanish: Mapping[str, str], language: str) -> Any:
@@ -152,8 +154,8 @@ def _translated(value: Any, spanish: Mapping[str, str], language: str) -> Any:
             continue
         out[name] = _translated(item, spanish, language)
         if name in {"name", "description"} and isinstance(item, str):
-            texts = {"en": item, "es": spanish.get(item, item)}
-            out[name] = texts.get(language, item)
+            texts = {"en": item.rstrip(_MARK), "es": spanish.get(item, item)}
+            out[name] = texts.get(language, texts["en"])
             out[f"{name}s"] = texts
     return out
 
