@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 # Debian's package of a program that is not called like it; `.ci/tools` knows the same.
-PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd", "node": "nodejs"}
+PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd", "node": "nodejs", "Rscript": "r-base-core"}
 
 
 def program(name: str) -> str:

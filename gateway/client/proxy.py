@@ -58,7 +58,8 @@ class Proxy(ThreadingMixIn, TCPServer):
         super().__init__((host, port), _Handler)
         self.address = f"[{host}]" if self.address_family == AF_INET6 else host
         self.address += f":{self.server_address[1]}"
-        self.names = frozenset(f"{name}:{self.server_address[1]}" for name in ("localhost", "127.0.0.1", "[::1]"))
+        own = (f"{name}:{self.server_address[1]}" for name in ("localhost", "127.0.0.1", "[::1]"))
+        self.names = frozenset({self.address, *own})
 
     def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         """Serve a connection on a thread; at the bound, wait until one ends, which an idle one soon does."""
