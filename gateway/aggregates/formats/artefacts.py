@@ -218,13 +218,16 @@ def _component(
     measured = described.id == MEASURE
     attribute = described in structure.attributes
     role = Role.MEASURE if measured else Role.ATTRIBUTE if attribute else Role.DIMENSION
+    codes = lists.get(described.list_id)
     return Component(
         described.id,
         required=described.required and not measured,
         role=role,
         concept=concept,
-        local_codes=lists.get(described.list_id),
-        local_dtype=None if described.codes else _type(described),
+        local_codes=codes,
+        # The JSON writer takes the reference, the XML writer the list.
+        local_enum_ref=f"{_URN}codelist.Codelist={AGENCY}:{codes.id}({codes.version})" if codes else None,
+        local_dtype=None if codes else _type(described),
         attachment_level="O" if attribute else None,
     )
 

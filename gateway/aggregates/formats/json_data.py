@@ -54,6 +54,8 @@ def json_rows(structure: Structure, found: Iterator[Observation], *, flat: bool,
         places = [
             None if value is None else slot.of(value) for slot, value in zip(attributes, one.attributes, strict=True)
         ]
+        while places and places[-1] is None:
+            places.pop()
         return _json([one.value, *places])
 
     if flat:
@@ -102,6 +104,9 @@ def _structure(
         }
         for component, places in zip(structure.attributes, attributes, strict=True)
     ]
+    # What stands at the end of no row needs no place in them.
+    while of_observations and "values" not in of_observations[-1]:
+        of_observations.pop()
     return {
         "links": _links(structure),
         **_named(structure.title, language),

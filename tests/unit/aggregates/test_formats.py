@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -207,7 +208,7 @@ def test_a_form_by_an_unknown_name_is_refused() -> None:
 
 @pytest.mark.parametrize(("status", "code"), [(404, 100), (400, 140), (403, 110), (422, 150), (503, 503), (429, 1000)])
 def test_an_error_has_the_code_of_the_standard(status: int, code: int) -> None:
-    said = {"status": status, "title": "Nada", "detail": "Aquí <no> hay nada", "language": "es"}
+    said: Any = {"status": status, "title": "Nada", "detail": "Aquí <no> hay nada", "language": "es"}
     about = ("E1", "2026-11-24T12:00:00Z")
 
     xml = error_message(**said, xml=True, about=about).decode()

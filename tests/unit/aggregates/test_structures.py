@@ -107,6 +107,8 @@ def test_a_structure_says_what_a_key_is() -> None:
     parts = one["dataStructureComponents"]
 
     assert tuple(dimension["id"] for dimension in parts["dimensionList"]["dimensions"]) == FLOW.key
+    sex = next(dimension for dimension in parts["dimensionList"]["dimensions"] if dimension["id"] == "SEX")
+    assert sex["localRepresentation"]["enumeration"].endswith("Codelist=GATEWAY:CL_SEX(1.0.0)")
     assert parts["dimensionList"]["timeDimension"]["id"] == "TIME_PERIOD"
     assert tuple(attribute["id"] for attribute in parts["attributeList"]["attributes"]) == FLOW.names
 
