@@ -38,7 +38,7 @@ from gateway.clock import format_instant
 from gateway.identifiers import id_instant
 from gateway.storage.engine import Tx
 from gateway.storage.products import product_table, text_type
-from gateway.storage.tables import FLOW, IS_FLOW, partner, submission
+from gateway.storage.tables import IS_FLOW, partner, submission
 from gateway.trip import Row, TableShape
 
 # A commit may be later than the id that was made in its transaction; nobody's transaction takes longer.
@@ -169,7 +169,7 @@ def _waiting(shape: TableShape) -> Any:
         .where(
             s.id >= bindparam("since"),
             # As a literal: SQLite takes a partial index only when it can see that it fits.
-            literal_column(f"submission.{IS_FLOW}") if shape.product == FLOW else s.product == shape.product,
+            literal_column(f"submission.{IS_FLOW}"),
             s.version.startswith(f"{shape.major}."),
             s.nil_period.is_(None),
             ~published.exists(),

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is stored, save the records themselves; this file is about tables, the same on both engines.
 
-Instants are text in the six-decimal UTC form of `clock.format_instant` on both engines: it sorts as time
-does, reads the same in every tool, and no session setting can shift it. `partner_id` comes first in every
-key of a table that belongs to partners, so that one partner's rows can live on one node. The tables of data
-products are generated from their contracts, see `products.py`.
+Instants are text in the six-decimal UTC form of `clock.format_instant` on both engines: it sorts as time does, reads
+the same in every tool, and no session setting can shift it. `partner_id` comes first in every key of a table of partners,
+so that one's rows can live on one node. Tables of data products are generated: `products.py`, `publication.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from sqlmodel import Field, SQLModel
 from gateway.clock import format_instant
 
 IS_READ = "kind = 'aggregate.read'"
-FLOW = "flow"
-IS_FLOW = f"product = '{FLOW}'"
+IS_FLOW = "product = 'flow'"
 
 
 class Instant(TypeDecorator[datetime]):
@@ -150,9 +148,9 @@ class LifecycleTable(Stored, table=True):
 class SubmissionTable(Stored, table=True):
     """One accepted push: what was signed, what came of it, and the event that proves it."""
 
-    # Which vintages wait for their publication is asked before each pull, whatever else is submitted.
     __table_args__ = (
         UniqueConstraint("partner_id", "idempotency_key", name="submission_idempotency"),
+        # For what waits to be published.
         Index("submission_flow", "partner_id", "id", sqlite_where=text(IS_FLOW), postgresql_where=text(IS_FLOW)),
     )
 
