@@ -161,6 +161,7 @@ def _newest(shape: TableShape) -> Any:
 
 @cache
 def _waiting(shape: TableShape) -> Any:
+    assert IS_FLOW.endswith(f"'{shape.product}'"), "another product needs an index of its own"
     s, v = submission.c, cell_tables(shape).vintage.c
     published = select(literal(1)).where(v.partner_id == s.partner_id, v.submission_id == s.id)
     return (

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is stored, save the records themselves; this file is about tables, the same on both engines.
 
-Instants are text in the six-decimal UTC form of `clock.format_instant` on both engines: it sorts as time does, reads
-the same in every tool, and no session setting can shift it. `partner_id` comes first in every key of a table of partners,
-so that one's rows can live on one node. Tables of data products are generated: `products.py`, `publication.py`.
+Instants are text in the six-decimal UTC form of `clock.format_instant` on both engines: it sorts as time does, and no
+session setting can shift it. `partner_id` comes first in every key of a table of partners, so that one partner's rows can
+live on one node. Tables of data products are generated, see `products.py` and `publication.py`.
 """
 
 from __future__ import annotations
@@ -150,7 +150,6 @@ class SubmissionTable(Stored, table=True):
 
     __table_args__ = (
         UniqueConstraint("partner_id", "idempotency_key", name="submission_idempotency"),
-        # For what waits to be published.
         Index("submission_flow", "partner_id", "id", sqlite_where=text(IS_FLOW), postgresql_where=text(IS_FLOW)),
     )
 
