@@ -2,8 +2,8 @@
 """What is stored, save the records themselves; this file is about tables, the same on both engines.
 
 Instants are text in the six-decimal UTC form of `clock.format_instant` on both engines: it sorts as time does, and no
-session setting can shift it. `partner_id` comes first in every key of a table of partners, so that one partner's rows can
-live on one node. Tables of data products are generated, see `products.py` and `publication.py`.
+session setting can shift it. `partner_id` comes first in every key of a table of partners, so that one's rows can live
+on one node. Tables of data products are generated, see `products.py` and `publication.py`.
 """
 
 from __future__ import annotations
