@@ -21,6 +21,7 @@ _MINOR_AGES = frozenset({"Y_LT12", "Y12T17", "Y_LT18"})
 _MINOR_COMPANY = frozenset({"AM", "UM"})
 _FLOWS_OF_MINORS = frozenset({"CHANNELLED_CHILD"})
 _FIRST_LEVEL_SCHEMES = frozenset({"_T", "ISO3166-2", "MEX.INEGI.ENT"})
+_ASYLUM = "ASYL_"
 _NEVER = frozenset({"C", "N"})
 _WITHHELD = frozenset({"A", "D", "S"})
 PRIMARY, SECONDARY, NEVER = "A", "S", "N"
@@ -95,7 +96,12 @@ def is_small(value: int, confidentiality: str, flow_type: str, floor: int) -> bo
 
 def is_asylum(flow_type: Scalar) -> bool:
     """Say whether a flow counts asylum applications or decisions."""
-    return str(flow_type).startswith("ASYL_")
+    return str(flow_type).startswith(_ASYLUM)
+
+
+def is_of_asylum(key: str) -> bool:
+    """Say whether a series with this key may count asylum; what it says no to does not."""
+    return _ASYLUM in key
 
 
 def _is_of_minors(cell: Mapping[str, Scalar]) -> bool:
