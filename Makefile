@@ -49,7 +49,7 @@ bench-pull: $(READY) ## p95 of typical pulls with the public data loaded ten tim
 	$(BIN)/python -m tests.bench.pull $(ARGS)
 
 conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and more) against a running gateway, and the public data
-	.ci/tools curl openssl nginx haproxy promtool systemd-analyze node npm Rscript
+	.ci/tools curl openssl nginx haproxy promtool systemd-analyze node npm
 	$(BIN)/pytest -q -m "conformance or data" $(ARGS)
 
 soak: $(READY) ## kill -9 at random moments, on each engine, and whatever else takes minutes

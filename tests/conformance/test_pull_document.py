@@ -94,7 +94,7 @@ def test_every_command_of_the_document_runs_in_order(gateway: Running, tmp_path:
     assert "Traceback" not in ran.stderr
 
 
-@pytest.mark.conformance
+@pytest.mark.slow
 def test_the_lines_in_r_run(gateway: Running, tmp_path: Path) -> None:
     rscript = program("Rscript")
     [lines] = [text for kind, text in BLOCK.findall(DOCUMENT) if kind == "r"]
