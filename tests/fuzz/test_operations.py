@@ -42,7 +42,7 @@ CHECKS: list[Any] = [
 ]
 # A rate that no machine reaches, so that every request gets as far as it can.
 UNLIMITED = {"GATEWAY_REQUESTS_PER_SECOND": "100000", "GATEWAY_REQUESTS_BURST": "1000000"}
-SHORT, LONG = 25, 300
+SHORT, LONG = 15, 300
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 SEND_SECONDS = 20
 PUBLIC = {"/problems/{reason}"}  # asks nobody who they are
