@@ -61,7 +61,7 @@ class World:
         self.places = {
             "product": "border-event", "version": "1.0.0", "submission_id": kept.document["submission_id"],
             "event_id": kept.headers["audit-event"], "correction_id": kept.document["submission_id"],
-            "agency": "GATEWAY", "dataflow": "FLOW", "key": "*",
+            "agency": "GATEWAY", "dataflow": "FLOW", "key": "*", "context": "dataflow", "flow": "FLOW", "structure": "dataflow",
             "shard": gateway.files.log_origin.rpartition("/")[2], "path": "0/000.p/1", "reason": "replayed",
         }  # fmt: skip
         self.sessions = {name: self._session(name) for name in CALLERS}
@@ -116,6 +116,9 @@ class World:
             assert problem.get("audit_event") == response.headers.get("audit-event")
             # Whoever is not known yet, or nobody to this operation, shares what strangers may leave in the log.
             assert "audit_event" in problem or problem["reason"] in EARLY or case.path in PUBLIC
+        elif response.status_code >= 400 and case.path.startswith("/sdmx/"):
+            # Who takes anything reads SDMX-ML, and is refused in it.
+            assert b"<mes:ErrorMessage code=" in response.content
         else:
             assert response.status_code < 400 or case.path in {"/readyz", "/oauth/token"}
         if case.method == "POST":
