@@ -61,7 +61,8 @@ class World:
         self.places = {
             "product": "border-event", "version": "1.0.0", "submission_id": kept.document["submission_id"],
             "event_id": kept.headers["audit-event"], "correction_id": kept.document["submission_id"],
-            "agency": "GATEWAY", "dataflow": "FLOW", "key": "*", "context": "dataflow", "flow": "FLOW", "structure": "dataflow",
+            "agency": "GATEWAY", "dataflow": "FLOW", "key": "*", "context": "dataflow",
+            "flow": "FLOW", "structure": "dataflow",
             "shard": gateway.files.log_origin.rpartition("/")[2], "path": "0/000.p/1", "reason": "replayed",
         }  # fmt: skip
         self.sessions = {name: self._session(name) for name in CALLERS}
