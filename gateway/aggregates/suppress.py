@@ -51,7 +51,7 @@ def complements(
     more: set[str] = set()
     for state in states:
         numbers |= {number.id: number for number in state}
-        for component in _components(state, protected):
+        for component in _components(state, hidden):
             found = _equations(component)
             if found is None:
                 # Too large to solve: nothing that overlaps a protected number is shown.
@@ -90,14 +90,17 @@ def _share(one: str, other: str) -> bool:
     return other in _PARTS.get(one, ()) or one in _PARTS.get(other, ())
 
 
-def _components(state: Sequence[Number], protected: Collection[str]) -> Iterable[Sequence[Number]]:
-    """Yield the numbers that hang together with a protected one through overlaps, where there are any."""
+def _components(state: Sequence[Number], hidden: Collection[str]) -> Iterable[Sequence[Number]]:
+    """Yield the numbers that hang together with a hidden one through overlaps, where there are any.
+
+    With any hidden one: what one state tells of a complement, an earlier one may turn against what it protects.
+    """
     # By one breakdown, because most pairs of a table already differ there.
     left: dict[str, dict[str, Number]] = defaultdict(dict)
     for number in state:
         left[number.codes[FIRST]][number.id] = number
     for start in state:
-        if start.id not in protected or start.id not in left[start.codes[FIRST]]:
+        if start.id not in hidden or start.id not in left[start.codes[FIRST]]:
             continue
         found, queue = [], [left[start.codes[FIRST]].pop(start.id)]
         while queue:
@@ -208,11 +211,11 @@ def _exposed(
     """Return an equation for each protected number that is determined, or is told to be small together with others."""
     rest = [{name: f for name, f in equation.items() if name in unknown} for equation in equations]
     determined = {next(iter(row)) for row in _reduced(rest) if len(row) == 1} & set(protected)
-    open_ones = [whole for whole in equations if any(name not in unknown for name in whole)]
     exposed = []
     for name in sorted(determined):
-        near = [whole for whole in open_ones if name in whole]
-        exposed += sorted(near, key=partial(_choice, numbers, unknown))[:1] or open_ones[:1]
+        near = [equations[place] for place in _linked(rest, name)]
+        open_ones = [whole for whole in near if any(each not in unknown for each in whole)]
+        exposed += sorted(open_ones, key=partial(_choice, numbers, unknown, name))[:1]
     for whole, row in zip(equations, rest, strict=True):
         values = [numbers[name].value for name in row]
         one_sided = len(set(row.values())) == 1 and all(value is not None for value in values)
@@ -222,10 +225,21 @@ def _exposed(
     return exposed
 
 
-def _choice(numbers: Mapping[str, Number], unknown: Collection[str], whole: Equation) -> tuple[bool, int, int]:
-    """Rank the equations that give a number away: first those with something nobody saw yet, then the shortest."""
-    seen = not any(numbers[name].fresh for name in whole if name not in unknown)
-    return seen, sum(name in unknown for name in whole), len(whole)
+def _linked(rest: Sequence[Equation], name: str) -> list[int]:
+    """Return which equations have to do with a number, through whatever unknown they share."""
+    found, reached = set[int](), {name}
+    while new := {place for place, row in enumerate(rest) if place not in found and not reached.isdisjoint(row)}:
+        found |= new
+        reached |= {each for place in new for each in rest[place]}
+    return sorted(found)
+
+
+def _choice(
+    numbers: Mapping[str, Number], unknown: Collection[str], name: str, whole: Equation
+) -> tuple[bool, bool, int, int]:
+    """Rank the equations that give a number away: with something nobody saw yet, with the number, the shortest."""
+    seen = not any(numbers[each].fresh for each in whole if each not in unknown)
+    return seen, name not in whole, sum(each in unknown for each in whole), len(whole)
 
 
 def _reduced(rows: Iterable[Equation]) -> list[Equation]:

@@ -143,6 +143,11 @@ def test_an_agency_finds_its_own_numbers_opposite_another_s(counter: Counter) ->
     keep(counter)
 
     assert ask(counter, IGM) == ask(counter, INM) == ask(counter, CBP)
+    # Of another agency of its country it finds nothing: that is not its own, and no agreement shares it.
+    other = {"provider": "GTM.OTHER", "legal_basis": "GTM.CM", "count": 50}
+    counter.keep(RECEIVED | other, partner_id="GTM.OTHER")
+    assert ask(counter, IGM)["RECEIVED"] == 800
+    assert ask(counter, CBP)["RECEIVED"] == 850
 
 
 def test_whoever_has_no_right_to_one_side_has_none_to_the_mirror(counter: Counter) -> None:

@@ -149,6 +149,42 @@ def test_what_was_decided_stands_when_a_later_vintage_comes(counter: Counter) ->
     assert 965 in {one.value for one in seen}
 
 
+def test_what_once_stood_is_remembered_when_the_table_changes(counter: Counter) -> None:
+    """A total that is gone was seen: with it, what a new breakdown tells of the men would tell of the women."""
+    women, men, whole = ({"citizenship": "GTM", "sex": sex, **RESTRICTED} for sex in ("F", "M", "_T"))
+    sent = ({**women, "count": 3}, {**men, "count": 60}, {**whole, "count": 63})
+    *_, total = counter.keep(*sent, at=NOW - timedelta(days=2))
+    counter.amend(total, **whole, count=63, action="retract", at=NOW - timedelta(days=1))
+    margin = ({"citizenship": "HND", "sex": "M", "count": 100}, {"citizenship": "_T", "sex": "M", "count": 160})
+    counter.keep(*({**cell, **RESTRICTED} for cell in margin), at=NOW - timedelta(hours=2))
+
+    assert told(counter.ask(INM), "CITIZENSHIP", "SEX") == [
+        ("GTM", "F", None),
+        ("GTM", "M", None),
+        ("HND", "M", None),
+        ("_T", "M", 160),
+    ]
+
+
+def test_a_release_that_is_dated_back_takes_its_place_in_time(counter: Counter) -> None:
+    (first,) = counter.keep({"count": 100, "vintage": "2024-05-15"}, at=NOW - timedelta(days=3))
+    second = counter.amend(first, count=110, vintage="2025-06-04", at=NOW - timedelta(days=2))
+    counter.amend(second, count=120, vintage="2025-01-01", at=NOW - timedelta(days=1))
+
+    for at, value in (("2024-12-31", 100), ("2025-03-01", 120), ("2025-07-01", 120)):
+        assert [one.value for one in counter.ask(query=DataQuery(as_of=day(f"{at}T00:00:00")))] == [value]
+
+
+def test_nobody_is_told_of_asylum_of_its_nationals_nor_of_the_total(counter: Counter) -> None:
+    """T2; and because nobody is told the total, nothing else need be withheld for a small nationality."""
+    asylum = {"flow_type": "ASYL_APPLICATION", "unit": "PER"}
+    cells = (("GTM", 300), ("HND", 10), ("SLV", 9), ("_T", 319))
+    counter.keep(*({**asylum, "citizenship": code, "count": count} for code, count in cells))
+
+    assert told(counter.ask(IGM), "CITIZENSHIP") == [("HND", 10), ("SLV", None)]
+    assert told(counter.ask(INM), "CITIZENSHIP") == [("GTM", 300), ("HND", 10), ("SLV", None)]
+
+
 def test_deaths_at_a_place_are_withheld_with_their_complement_for_a_while(counter: Counter) -> None:
     deaths = {"flow_type": "DEATH_OR_MISSING", "direction": "_Z", "unit": "PER", "period": "2026-05"}
     places = [{**deaths, **SECTOR, "place_code": code, "count": n} for code, n in (("USBP-DRT", 30), ("USBP-EPT", 9))]
