@@ -69,6 +69,9 @@ def parse_query(
     if len(query) + len(key) > QUERY_BYTES_MAX:
         raise RequestMalformed(what=f"key and query are longer than {QUERY_BYTES_MAX} bytes")
     found = _Reading()
+    # No id has a character that cannot be seen, and a NUL is more than a database takes.
+    if not unquote(key + query).isprintable():
+        raise RequestMalformed(what="key or query has characters that cannot be seen")
     for name, value in parameters(query):
         _read(structure, found, name, value)
     if len(found.conditions) > CONDITIONS_MAX:

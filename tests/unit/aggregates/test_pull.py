@@ -42,6 +42,22 @@ def key_with(**codes: str) -> tuple[frozenset[str], ...]:
     return tuple(frozenset({codes[name]} if name in codes else ()) for name in FLOW.structure.key)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "months"),
+    [(2, 0, ["01", "02"]), (0, 1, ["05"]), (1, 2, ["01", "04", "05"]), (4, 4, ["01", "02", "03", "04", "05"])],
+)
+def test_a_pull_may_want_the_ends_of_each_series(counter: Counter, first: int, last: int, months: list[str]) -> None:
+    """What is left out was not read: the event counts the cells that were given."""
+    counter.keep(
+        *({"period": f"2024-0{month}", "citizenship": code} for month in range(1, 6) for code in ("HND", "SLV"))
+    )
+
+    pulled, seen = counter.pull(query=replace(only(REF_AREA="USA"), first_n=first, last_n=last))
+
+    assert [one.period for one in seen] == [f"2024-{month}" for month in months] * 2
+    assert counter.event(pulled.event_id)[1]["cell_count"] == len(months) * 2
+
+
 def test_a_pull_gives_the_cells_with_what_is_said_of_them(counter: Counter) -> None:
     counter.keep({"period": "2024-04", "count": 7}, {})
 

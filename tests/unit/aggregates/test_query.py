@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.aggregates.dataflow import flow_dataflow, key_of, sdmx_id
 from gateway.aggregates.observations import DataQuery, Observation, Structure
-from gateway.aggregates.query import parse_query
+from gateway.aggregates.query import DATA_ONLY, FULL, SERIES_ONLY, parse_query
 from gateway.errors import NotFound, RequestMalformed
 from gateway.trip import ColumnShape, TableShape
 
@@ -108,6 +108,12 @@ def test_filters_all_hold_and_a_plus_is_and(query: str, *, selected: bool) -> No
         ("c[TIME_PERIOD]=gt:2023-12+lt:2025-01", ("2024-01", "2024-12")),
         ("c[TIME_PERIOD]=gt:2023+lt:2025", ("2024-01", "2024-12")),
         ("c[TIME_PERIOD]=ge:2024-06&c[TIME_PERIOD]=ge:2024-02", ("2024-06", "9999-12")),
+        ("startPeriod=2024&endPeriod=2024-06", ("2024-01", "2024-06")),
+        ("startPeriod=2024-Q2&endPeriod=2024-S2", ("2024-04", "2024-12")),
+        ("startPeriod=2024-T3", ("2024-09", "9999-12")),
+        ("startPeriod=2024-A1", ("2024-01", "9999-12")),
+        ("startPeriod=2024-02-29&endPeriod=2024-03-01T00:00:00", ("2024-02", "2024-03")),
+        ("c[TIME_PERIOD]=2024-05,2023-02", ("2023-02", "2024-05")),
     ],
 )
 def test_the_span_is_the_months_that_every_condition_leaves(query: str, span: tuple[str, str]) -> None:
@@ -132,7 +138,10 @@ def test_the_span_is_the_months_that_every_condition_leaves(query: str, span: tu
         "detail=everything",
         "startPeriod=2024-Q5",
         "c[TIME_PERIOD]=2024,ne:2025",
+        "c[CITIZENSHIP]=%00",
+        "c[CITIZENSHIP]=H%0AND",
         "c[CITIZENSHIP]=" + ",".join(["HND"] * 513),
+        "c[TIME_PERIOD]=" + ",".join(["2024"] * 513),
         "x" * 9000,
         "&".join(["c[CITIZENSHIP]=HND"] * 65),
     ],
@@ -141,6 +150,39 @@ def test_what_would_be_ignored_is_refused(query: str) -> None:
     """An ignored filter answers another question than the one that was asked."""
     with pytest.raises(RequestMalformed):
         asked(query=query)
+
+
+def test_a_list_of_periods_takes_those_and_no_other() -> None:
+    assert asked(query="c[TIME_PERIOD]=2024-11,2025-02,2024-11").months == {"2024-11", "2025-02"}
+    assert asked(query="c[TIME_PERIOD]=2024-01,2024-03&c[TIME_PERIOD]=2024-03,2024-05").months == {"2024-03"}
+
+
+def test_two_lists_without_a_common_period_take_none() -> None:
+    found = asked(query="c[TIME_PERIOD]=2024-01,2024-03&c[TIME_PERIOD]=2024-02,2024-04")
+
+    assert found.first_month > found.last_month
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("", FULL),
+        ("detail=dataonly", DATA_ONLY),
+        ("attributes=none", DATA_ONLY),
+        ("attributes=none&measures=none", SERIES_ONLY),
+        ("detail=serieskeysonly", SERIES_ONLY),
+        ("detail=nodata", SERIES_ONLY),
+        ("attributes=dsd&measures=all", FULL),
+    ],
+)
+def test_both_interfaces_have_words_for_less(query: str, detail: str) -> None:
+    assert asked(query=query).detail == detail
+
+
+def test_the_first_and_the_last_are_counted() -> None:
+    found = asked(query="firstNObservations=2&lastNObservations=30&dimensionAtObservation=AllDimensions&format=csv")
+
+    assert (found.first_n, found.last_n, found.at_observation) == (2, 30, "AllDimensions")
 
 
 @pytest.mark.parametrize("query", ["attributes=dsd&measures=all", "dimensionAtObservation=AllDimensions"])
