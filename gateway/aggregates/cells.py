@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -16,6 +17,8 @@ from gateway.clock import format_instant
 from gateway.storage.contests import contested
 from gateway.storage.engine import Tx
 from gateway.storage.statistics import CellsAsked, ServedCell, served_cells
+
+SERIES_MAX = 4096
 
 
 class Seen(NamedTuple):
@@ -110,16 +113,27 @@ def _observation(cell: ServedCell, query: DataQuery, marks: Mapping[tuple[str, s
     attributes = (
         status,
         cell.withheld or "F",
-        *orjson.loads(cell.attributes),
+        *_said(cell.attributes),
         cell.revision,
         format_instant(since) if since else None,
     )
-    key = (MONTHLY, *cell.key.split("."))
+    key = _key(cell.key)
     if not query.include_history:
         return Observation(key, cell.period, cell.value, attributes)
     return Observation(
         key, cell.period, cell.value, attributes, "R", _instant(cell.valid_from), _instant(cell.valid_to)
     )
+
+
+@lru_cache(maxsize=SERIES_MAX)
+def _key(key: str) -> tuple[str, ...]:
+    return (MONTHLY, *key.split("."))
+
+
+@lru_cache(maxsize=SERIES_MAX)
+def _said(attributes: str) -> tuple[str | int | None, ...]:
+    """Return the attributes of a cell; a vintage's cells share a few."""
+    return tuple(orjson.loads(attributes))
 
 
 def _ended(last: Seen, following: Seen | None) -> Iterator[Seen]:

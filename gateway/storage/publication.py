@@ -122,6 +122,9 @@ def cell_tables(shape: TableShape) -> CellTables:
         Column("family", text(), nullable=False),
         *(Column(field, text(), nullable=False) for field in series_fields(shape)),
         Index(f"{name}_series_family", "family"),
+        # What most questions name; there may be tens of thousands of series.
+        Index(f"{name}_series_provider", "provider", "flow_type", "citizenship"),
+        Index(f"{name}_series_citizenship", "citizenship", "flow_type"),
     )
     cell = Table(f"{name}_cell", own, *columns, sqlite_with_rowid=False)
     vintage = Table(

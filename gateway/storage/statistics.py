@@ -114,7 +114,7 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked, admits: Callable[
     """
     series, cell, _ = cell_tables(shape)
     wanted = select(series.c.id, series.c.key).where(*_of_series(series, shape, asked)).order_by(series.c.key)
-    found = [(row.id, row.key) for row in tx.connection.execute(wanted) if admits(row.key)]
+    found = [(one, key) for one, key in tx.connection.execute(wanted).all() if admits(key)]
     c = cell.c
     columns = (
         *(c.series_id, c.period, c.value, c.status, c.confidentiality, c.suppression, c.until, c.hidden_from),
@@ -126,12 +126,12 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked, admits: Callable[
     for start in range(0, len(found), SERIES_PER_STATEMENT):
         some = dict(found[start : start + SERIES_PER_STATEMENT])
         rows = tx.connection.execute(statement, {"ids": list(some)}).all()
-        of_series: dict[int, list[Any]] = {one: [] for one in some}
+        of_series: dict[int, list[Any]] = defaultdict(list)
         for row in rows:
             of_series[row[0]].append(row)
         for one, key in some.items():
             # By month, then by acceptance and revision.
-            for row in sorted(of_series[one], key=itemgetter(1, 12, 9)):
+            for row in sorted(of_series.get(one, ()), key=itemgetter(1, 12, 9)):
                 yield _served(key, row, asked)
 
 
