@@ -13,7 +13,7 @@ import pytest
 from gateway.auditlog.receipts import fields_of
 from gateway.errors import Reason
 from tests.api.asking import check_problem, line, read_refused, send, signed, stored_event
-from tests.running import GTM, USA, Running, parse_answer, read_all, running
+from tests.running import GTM, MEX, USA, Running, parse_answer, read_all, running
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,24 @@ def test_a_partner_with_slow_bodies_holds_its_own_share_only(narrow: Running) ->
     assert (second.status, "audit-event" in second.headers) == (429, False)
     assert (other.status, status) == (201, 201)
     assert send(narrow, signed(narrow, [line()])).status == 201
+
+
+@pytest.mark.parametrize(("name", "path"), [(MEX, "/oauth/token"), ("MEX.OFFICER.SECURITY", "/v1/corrections")])
+def test_every_slow_body_holds_a_turn_of_its_caller(narrow: Running, name: str, path: str) -> None:
+    """Read on a thread for reads, a few of them would hide the health page."""
+    words = b"grant_type=client_credentials"
+    fields = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(words)}\r\nConnection: close\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{fields}".encode()
+    with narrow.connection(name) as tls:
+        tls.sendall(head + b"Expect: 100-continue\r\n\r\n")
+        assert tls.recv(4096).startswith(b"HTTP/1.1 100 ")
+
+        status, headers, body = parse_answer(narrow.exchange(name, head + b"\r\n" + words))
+
+        tls.sendall(words)
+        first, _, _ = parse_answer(read_all(tls))
+    assert (status, json.loads(body)["reason"], headers["retry-after"]) == (429, Reason.RATE_LIMITED, "2")
+    assert first in {400, 401}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.api.desk import Desk
 from gateway.api.requests import signed_request
 from gateway.api.routes.tokens import small_body
+from gateway.api.turns import in_turn
 from gateway.api.visit import Visit, known_caller, officer_of, partner_of, visit_of
 from gateway.corrections.contest import Contested, ContestRequest, contest, shown
 from gateway.corrections.desk import CorrectionsDesk, read_said
@@ -38,7 +39,7 @@ def correction_routes(desk: Desk) -> APIRouter:
     async def open_one(request: Request) -> Response:
         visit = visit_of(request.scope)
         signed = signed_request(request.scope, request.receive, desk, visit)
-        done = await desk.read(_contest, desk, visit, signed)
+        done = await in_turn(desk, visit, _contest, desk, visit, signed)
         headers = {"audit-event": done.event_id, "location": f"/v1/corrections/{done.one.id}"}
         return JSONResponse(shown(done.one), 200 if done.replay or done.one.withdrawn_at else 201, headers)
 

@@ -14,10 +14,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from gateway.api.desk import Desk
 from gateway.api.language import localized
 from gateway.api.requests import signed_request
+from gateway.api.turns import in_turn
 from gateway.api.visit import Visit, partner_of, visit_of
 from gateway.auditlog.receipts import ReceiptPending, receipt_of, receipt_under
 from gateway.contracting.report import error_of
-from gateway.errors import NotFound, PartnerSuspended
+from gateway.errors import NotFound
 from gateway.identifiers import UUID7, is_id
 from gateway.intake.accept import accept
 from gateway.intake.answer import answer_of
@@ -45,16 +46,14 @@ def submission_routes(desk: Desk) -> APIRouter:
     async def submit(request: Request, product: str, version: str) -> Response:
         visit = visit_of(request.scope)
         signed = signed_request(request.scope, request.receive, desk, visit)
-        async with desk.turns.of(await _name(desk, visit)):
-            accepted = await desk.submit(accept, desk.intake, signed, product=product, version=version)
+        accepted = await in_turn(desk, visit, accept, desk.intake, signed, product=product, version=version)
         return await _answer(desk, visit, accepted, wait_seconds=_wait(request, desk.receipt_wait_seconds))
 
     @router.post("/v1/submissions/{product}/{version}/validate", summary="Try a submission; nothing is kept")
     async def validate(request: Request, product: str, version: str) -> Response:
         visit = visit_of(request.scope)
         signed = signed_request(request.scope, request.receive, desk, visit)
-        async with desk.turns.of(await _name(desk, visit)):
-            outcome = await desk.submit(dry_run, desk.intake, signed, product=product, version=version)
+        outcome = await in_turn(desk, visit, dry_run, desk.intake, signed, product=product, version=version)
         event_id = str(outcome["audit_event"])
         return JSONResponse(localized(outcome, visit.language), headers={"audit-event": event_id})
 
@@ -79,24 +78,6 @@ def submission_routes(desk: Desk) -> APIRouter:
         return StreamingResponse(_report(desk, partner_id, submission_id, visit.language), media_type=NDJSON)
 
     return router
-
-
-async def _name(desk: Desk, visit: Visit) -> str:
-    """Return under whose name a submission takes its turn; who is nobody is refused before its body has a thread.
-
-    Raises:
-        Refusal: when the certificate does not hold or is pinned for no partner.
-    """
-    if known := desk.rate.name_of(visit.source):
-        return known
-    return await desk.read(_identified, desk, visit)
-
-
-def _identified(desk: Desk, visit: Visit) -> str:
-    try:
-        return partner_of(visit, desk).id
-    except PartnerSuspended:
-        return visit.source  # The trip refuses it, in the partner's own name.
 
 
 async def _answer(desk: Desk, visit: Visit, accepted: Accepted, *, wait_seconds: float) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.api.desk import Desk
 from gateway.api.requests import signed_request
+from gateway.api.turns import in_turn
 from gateway.api.visit import Visit, partner_of, visit_of
 from gateway.errors import BodyTooLarge, MediaTypeUnsupported, NotFound, RequestMalformed
 from gateway.tokens.desk import TOKEN_PATH, TokenRequest, TokensDesk
@@ -32,7 +33,7 @@ def token_routes(desk: Desk) -> APIRouter:
     async def token(request: Request) -> Response:
         visit = visit_of(request.scope)
         signed = signed_request(request.scope, request.receive, desk, visit)
-        answer = await desk.read(_issue, desk, visit, signed)
+        answer = await in_turn(desk, visit, _issue, desk, visit, signed)
         return JSONResponse(answer, headers={"cache-control": "no-store", "pragma": "no-cache"})
 
     @router.get("/.well-known/oauth-authorization-server", summary="What the token endpoint offers (RFC 8414)")
