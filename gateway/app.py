@@ -8,7 +8,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from prometheus_client import start_http_server
 
 from gateway.aggregates.desk import AggregatesDesk
 from gateway.aggregates.mirror import dataflows
-from gateway.aggregates.vintages import publish_accepted
 from gateway.api.application import create_application
 from gateway.api.connection import Bounds
 from gateway.api.desk import Desk
@@ -33,7 +32,7 @@ from gateway.api.operator import (
     operator_application,
     standing_of,
 )
-from gateway.api.refusals import record_bursts, record_handshake
+from gateway.api.refusals import record_handshake
 from gateway.api.routes.health import reasons_against
 from gateway.api.server import GatewayServer, open_port, open_socket
 from gateway.api.tls import TlsFiles, TlsKeeper
@@ -41,11 +40,11 @@ from gateway.auditlog.keeper import LogKeeper
 from gateway.clock import SystemClock
 from gateway.contracting.contract import ContractSet
 from gateway.contracting.load import packaged_root
-from gateway.corrections.deliver import DeliveryDesk, deliver_due
+from gateway.corrections.deliver import DeliveryDesk
 from gateway.errors import Reason, Refusal
 from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
-from gateway.intake.retention import delete_expired
+from gateway.jobs import JobsDesk, jobs
 from gateway.onboarding.in_force import load_in_force
 from gateway.operational_log import configure_log
 from gateway.policy.decide import DecisionPoint
@@ -55,19 +54,12 @@ from gateway.signing.envelope import BodyLimits
 from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
-from gateway.storage.rollups import fold
 from gateway.storage.together import Together
 from gateway.tokens.access import TokenKey
 from gateway.tokens.desk import TokensDesk
 from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.policy_file import parse_policy
 
-BURSTS_SECONDS = 10
-FOLD_SECONDS = 60
-NOTICES_SECONDS = 1
-VINTAGES_SECONDS = 2
-DAY_SECONDS = 86_400
-RETRY_JOB_SECONDS = 300
 FLOW = "flow"
 
 log = structlog.get_logger()
@@ -310,18 +302,7 @@ def _tls(settings: Settings) -> TlsKeeper | None:
 @contextlib.asynccontextmanager
 async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
     gateway.keeper.start()
-    desk, clock = gateway.desk, gateway.desk.intake.clock
-    jobs = [
-        asyncio.create_task(job)
-        for job in (
-            _every(BURSTS_SECONDS, lambda: record_bursts(desk, at=clock.now()), "bursts not recorded"),
-            _every(FOLD_SECONDS, partial(_fold_rollups, gateway), "totals not folded"),
-            _every(VINTAGES_SECONDS, partial(publish_accepted, desk.aggregates), "vintages not published"),
-            _every(NOTICES_SECONDS, _notices(gateway), "notices not sent"),
-            _retention(gateway),
-            _warn_of_stale_lists(gateway),
-        )
-    ]
+    running = [asyncio.create_task(job) for job in jobs(_jobs_desk(gateway))]
     path = gateway.settings.operator_socket
     operator = _operator(gateway, path) if path else None
     listening = asyncio.create_task(operator.serve()) if operator else None
@@ -332,9 +313,21 @@ async def _lifespan(gateway: Gateway, _app: object) -> AsyncIterator[None]:
             operator.should_exit = True
             await listening
             path.unlink(missing_ok=True)
-        for job in jobs:
+        for job in running:
             job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _jobs_desk(gateway: Gateway) -> JobsDesk:
+    settings, intake = gateway.settings, gateway.desk.intake
+    trust = ssl.create_default_context(cafile=str(settings.webhook_anchors) if settings.webhook_anchors else None)
+    signer = gateway.desk.answer_signer
+    return JobsDesk(
+        desk=gateway.desk,
+        delivery=DeliveryDesk(intake.clock, gateway.storage, signer, trust=trust, private=settings.sandbox),
+        metrics=gateway.metrics,
+        retention_hour=settings.retention_hour,
+    )
 
 
 def _record_handshake(gateway: Gateway, reason: Reason, address: str) -> None:
@@ -348,53 +341,3 @@ def _record_handshake(gateway: Gateway, reason: Reason, address: str) -> None:
             log.warning("handshake not recorded", reason=reason, cause=away.reason)
 
     asyncio.get_running_loop().run_in_executor(None, record)
-
-
-async def _every(seconds: float, work: Callable[[], object], trouble: str) -> None:
-    """Do some work on a thread again and again; what is refused now is tried at the next turn."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await asyncio.to_thread(work)
-        except Refusal as away:
-            log.warning(trouble, cause=away.reason)
-
-
-def _fold_rollups(gateway: Gateway) -> None:
-    while gateway.storage.write(fold):
-        pass
-
-
-def _notices(gateway: Gateway) -> Callable[[], object]:
-    settings, intake = gateway.settings, gateway.desk.intake
-    trust = ssl.create_default_context(cafile=str(settings.webhook_anchors) if settings.webhook_anchors else None)
-    signer = gateway.desk.answer_signer
-    desk = DeliveryDesk(intake.clock, gateway.storage, signer, trust=trust, private=settings.sandbox)
-    return lambda: gateway.keeper.wake() if deliver_due(desk) else None
-
-
-async def _warn_of_stale_lists(gateway: Gateway) -> None:
-    intake = gateway.desk.intake
-    while True:
-        intake.anchors.warn_of_stale_lists(at=intake.clock.now())
-        await asyncio.sleep(DAY_SECONDS)
-
-
-async def _retention(gateway: Gateway) -> None:
-    """Delete what is past its time at start-up and then each day at the hour that the settings name."""
-    clock = gateway.desk.intake.clock
-    while True:
-        try:
-            deleted = await asyncio.to_thread(delete_expired, gateway.storage, gateway.contracts.shapes, clock=clock)
-            gateway.metrics.retention_done_at = clock.now()
-            log.info("retention done", deleted=deleted)
-            gateway.keeper.wake()
-            await asyncio.sleep(_seconds_until(gateway.settings.retention_hour, clock.now()))
-        except Refusal as away:
-            log.warning("retention not done", cause=away.reason)
-            await asyncio.sleep(RETRY_JOB_SECONDS)
-
-
-def _seconds_until(hour: int, now: datetime) -> float:
-    due = now.replace(hour=hour, minute=0, second=0, microsecond=0)
-    return (due if due > now else due + timedelta(days=1)).timestamp() - now.timestamp()

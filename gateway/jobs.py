@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What comes again while the gateway runs; this file is about the jobs, which outlive whatever they meet and say so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+
+from gateway.aggregates.vintages import publish_accepted
+from gateway.api.desk import Desk
+from gateway.api.metrics import Metrics
+from gateway.api.refusals import record_bursts
+from gateway.corrections.deliver import DeliveryDesk, deliver_due
+from gateway.errors import Refusal
+from gateway.intake.retention import delete_expired
+from gateway.storage.rollups import fold
+
+BURSTS_SECONDS = 10
+FOLD_SECONDS = 60
+NOTICES_SECONDS = 1
+VINTAGES_SECONDS = 2
+DAY_SECONDS = 86_400
+RETRY_SECONDS = 300
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class JobsDesk:
+    """The parts that the jobs need; `retention_hour` is UTC."""
+
+    desk: Desk
+    delivery: DeliveryDesk
+    metrics: Metrics
+    retention_hour: int
+
+
+def jobs(parts: JobsDesk) -> list[Coroutine[Any, Any, None]]:
+    """Return all jobs; each runs until it is cancelled."""
+    desk, clock = parts.desk, parts.desk.intake.clock
+    return [
+        every(BURSTS_SECONDS, lambda: record_bursts(desk, at=clock.now()), "bursts not recorded"),
+        every(FOLD_SECONDS, partial(_fold, desk), "totals not folded"),
+        every(VINTAGES_SECONDS, partial(publish_accepted, desk.aggregates), "vintages not published"),
+        every(NOTICES_SECONDS, partial(_deliver, parts), "notices not sent"),
+        _retention(parts),
+        _warn_of_stale_lists(desk),
+    ]
+
+
+async def every(seconds: float, work: Callable[[], object], trouble: str) -> None:
+    """Do some work on a thread again and again; what fails now is tried at the next turn."""
+    while True:
+        await asyncio.sleep(seconds)
+        await _succeeds(work, trouble)
+
+
+async def _succeeds(work: Callable[[], object], trouble: str) -> bool:
+    """Do some work on a thread, and say whether it was done."""
+    try:
+        await asyncio.to_thread(work)
+    except Refusal as away:
+        log.warning(trouble, cause=away.reason)
+        return False
+    except Exception:  # The edge of the job: it must outlive any fault.
+        log.exception(trouble)
+        return False
+    return True
+
+
+def _fold(desk: Desk) -> None:
+    while desk.intake.storage.write(fold):
+        pass
+
+
+def _deliver(parts: JobsDesk) -> None:
+    if deliver_due(parts.delivery):
+        parts.desk.keeper.wake()
+
+
+async def _warn_of_stale_lists(desk: Desk) -> None:
+    while True:
+        desk.intake.anchors.warn_of_stale_lists(at=desk.intake.clock.now())
+        await asyncio.sleep(DAY_SECONDS)
+
+
+async def _retention(parts: JobsDesk) -> None:
+    """Delete what is past its time at start-up and then each day at the hour that the settings name."""
+    clock = parts.desk.intake.clock
+    while True:
+        done = await _succeeds(partial(_delete_expired, parts), "retention not done")
+        await asyncio.sleep(_seconds_until(parts.retention_hour, clock.now()) if done else RETRY_SECONDS)
+
+
+def _delete_expired(parts: JobsDesk) -> None:
+    intake = parts.desk.intake
+    deleted = delete_expired(intake.storage, intake.contracts.shapes, clock=intake.clock)
+    parts.metrics.retention_done_at = intake.clock.now()
+    log.info("retention done", deleted=deleted)
+    parts.desk.keeper.wake()
+
+
+def _seconds_until(hour: int, now: datetime) -> float:
+    due = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    return (due if due > now else due + timedelta(days=1)).timestamp() - now.timestamp()
