@@ -30,6 +30,11 @@ def id_instant(identifier: str) -> datetime:
     return datetime.fromtimestamp((UUID(identifier).int >> 80) / 1000, UTC)
 
 
+def first_id(at: datetime) -> str:
+    """Return the least UUID version 7 of an instant's millisecond: ids sort as time does."""
+    return str(UUID(int=int(at.timestamp() * 1000) << 80 | 0x7 << 76 | 0b10 << 62))
+
+
 def country_of(partner_id: str) -> str:
     """Return the ISO 3166-1 alpha-3 code that a partner or officer id begins with."""
     return partner_id[:3]

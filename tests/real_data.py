@@ -38,10 +38,16 @@ _KEY = (
 )
 
 
+def found_folder() -> Path | None:
+    """Return the folder of public data, or None where there is none."""
+    folder = Path(os.environ.get("GATEWAY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    return folder if (folder / "derived").is_dir() else None
+
+
 def data_folder() -> Path:
     """Return the folder of public data, or skip the test that needs it."""
-    folder = Path(os.environ.get("GATEWAY_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    if not (folder / "derived").is_dir():
+    folder = found_folder()
+    if folder is None:
         pytest.skip("the folder of public data is not beside the project")
     return folder
 

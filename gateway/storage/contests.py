@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, delete, insert, literal, literal_column, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.clock import parse_instant
+from gateway.identifiers import first_id
 from gateway.storage.corrections import RETRACT
 from gateway.storage.engine import Tx, WriteConflict
 from gateway.storage.products import product_table
@@ -136,15 +137,13 @@ def live_numbers(
 def reads_of(tx: Tx, owner: str, since: datetime) -> Iterator[Read]:
     """Yield the reads of statistics since an instant that an owner country's officers may see, oldest first."""
     c = event.c
-    # The first id that an event of that millisecond can have: ids sort as time does, and the key is in that order.
-    first = f"{int(since.timestamp() * 1000):012x}"
     statement = (
         select(c.id, c.partner_id, c.at, c.fields)
         .join(event_audience, event_audience.c.event_id == c.id)
         .where(
             event_audience.c.country == owner,
             literal_column(f"event.{IS_READ}"),
-            c.id >= f"{first[:8]}-{first[8:]}-7000-8000-000000000000",
+            c.id >= first_id(since),
         )
         .order_by(c.id)
     )

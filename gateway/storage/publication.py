@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.clock import format_instant
-from gateway.identifiers import id_instant
+from gateway.identifiers import first_id, id_instant
 from gateway.storage.engine import Tx
 from gateway.storage.products import product_table, text_type
 from gateway.storage.tables import IS_FLOW, partner, submission
@@ -152,7 +152,7 @@ def series_fields(shape: TableShape) -> tuple[str, ...]:
 def unpublished(tx: Tx, shape: TableShape) -> list[Vintage]:
     """Return the accepted submissions that are not published yet, oldest first."""
     newest = max(filter(None, tx.connection.execute(_newest(shape)).scalars()), default="")
-    since = _first_id(id_instant(newest) - LATE) if newest else ""
+    since = first_id(id_instant(newest) - LATE) if newest else ""
     return [Vintage(*row) for row in tx.connection.execute(_waiting(shape), {"since": since})]
 
 
@@ -276,11 +276,6 @@ def mark(tx: Tx, shape: TableShape, cells: Sequence[Cell]) -> None:
 def _insert_new(tx: Tx, table: Table) -> Any:
     statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(table)
     return statement.on_conflict_do_nothing()
-
-
-def _first_id(at: datetime) -> str:
-    first = f"{int(at.timestamp() * 1000):012x}"
-    return f"{first[:8]}-{first[8:]}"
 
 
 def _without(row: Mapping[str, object], name: str) -> dict[str, object]:

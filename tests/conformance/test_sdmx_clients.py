@@ -38,7 +38,7 @@ from gateway.client.config import load_config
 from gateway.client.proxy import Proxy
 from tests.api.contesting import PURPOSE
 from tests.api.test_statistics import publish
-from tests.programs import program
+from tests.programs import npm_packages, program
 from tests.running import GTM, MEX, Running, running
 
 pytestmark = pytest.mark.conformance
@@ -252,14 +252,7 @@ def test_pandas_reads_a_url(proxy: str) -> None:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the npm packages as they are published."""
-    folder = tmp_path_factory.mktemp("npm")
-    (folder / "package.json").write_text("{}")
-    words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent", *PACKAGES]
-    npm = program("npm")
-    done = subprocess.run([npm, *words], cwd=folder, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    if done.returncode != 0 and os.environ.get("CI") != "true":
-        pytest.skip(f"{PACKAGES} cannot be installed: {done.stderr[-200:]}")
-    assert done.returncode == 0, done.stderr
+    folder = npm_packages(tmp_path_factory.mktemp("npm"), *PACKAGES)
     shutil.copy(SCRIPT, folder / SCRIPT.name)
     return folder
 
