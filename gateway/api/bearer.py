@@ -8,6 +8,7 @@ than its scopes say, and what the certificate's partner may do is asked in the r
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import Request
@@ -74,7 +75,7 @@ def _check(desk: Desk, visit: Visit, method: str, path: str, claimed: str) -> No
 
 def oauth_document(refusal: Refusal, problem: Problem) -> dict[str, Any]:
     """Return a refusal as the token endpoint answers it: RFC 6749, section 5.2, with the problem's members beside."""
-    fallback = _UNAVAILABLE if problem.status >= 500 else "invalid_request"  # noqa: PLR2004 -- server errors
+    fallback = _UNAVAILABLE if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request"
     error = _ERRORS.get(refusal.reason) or _BY_STATUS.get(problem.status, fallback)
     described = {"error": error, "error_description": _quotable(refusal.detail("en")), "error_uri": problem.type}
     return problem.to_dict() | described

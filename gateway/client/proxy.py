@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from socket import AF_INET, AF_INET6, socket
 from socketserver import TCPServer, ThreadingMixIn
 from threading import BoundedSemaphore
@@ -191,4 +191,4 @@ def _family(host: str) -> int:
             f"{host} is no loopback address: who reaches this reads as you; 127.0.0.1 or ::1",
             f"{host} no es una dirección local: quien llega aquí lee como usted; 127.0.0.1 o ::1",
         )
-    return AF_INET6 if address.version == 6 else AF_INET  # noqa: PLR2004 - the version of IP
+    return AF_INET6 if isinstance(address, IPv6Address) else AF_INET

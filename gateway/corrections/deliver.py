@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -171,7 +172,7 @@ def _send(desk: DeliveryDesk, url: str, notice: Notice) -> None:
             connection.close()
     except (OSError, http.client.HTTPException, WebhookUnfit, UnicodeError) as error:
         raise _NotTaken(type(error).__name__) from error
-    if not 200 <= status < 300:  # noqa: PLR2004 -- what HTTP calls successful
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise _NotTaken(f"status {status}")
 
 

