@@ -53,7 +53,7 @@ _ALGORITHMS: Final = {
 class _Registry(jws.JWSRegistry):
     """Signatures by the older name of Ed25519 too, which most programs still write, without a warning for each."""
 
-    algorithms = {**jws.JWSRegistry.algorithms, "EdDSA": copy.copy(jws.JWSRegistry.algorithms["EdDSA"])}  # noqa: RUF012
+    algorithms = {**jws.JWSRegistry.algorithms, "EdDSA": copy.copy(jws.JWSRegistry.algorithms["EdDSA"])}  # noqa: RUF012 - as the base declares it
     algorithms["EdDSA"].security_warning = None
 
 
