@@ -39,8 +39,9 @@ types: $(READY) ## mypy, strict
 arch: $(READY) ## import-linter: imports point down the layers
 	$(BIN)/lint-imports
 
-pytest: $(READY) ## the tests, in random order on two processes, SQLite and real PostgreSQL
-	$(BIN)/pytest -q -n 2 -m "$(QUICK)" $(ARGS)
+# Three processes on two cores, because many tests wait; a file stays in one, so that what it starts is started once.
+pytest: $(READY) ## the tests, in random order on three processes, SQLite and real PostgreSQL
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "$(QUICK)" $(ARGS)
 
 bench: $(READY) ## how fast, beside what one core can do, a plain build and a bare server; ARGS="--only latency"
 	$(BIN)/python -m tests.bench $(ARGS)

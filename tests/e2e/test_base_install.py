@@ -18,12 +18,13 @@ from gateway.client import channel as channel_module
 from tests.unit.client.fake_gateway import FakeGateway, StoppedClock
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVER = ("fastapi", "uvicorn", "sqlalchemy", "sqlmodel", "alembic", "cedarpy", "psycopg", "pydantic_settings")
+SERVER = ("fastapi", "uvicorn", "sqlalchemy", "sqlmodel", "alembic", "cedarpy", "psycopg", "pydantic_settings",
+          "authlib", "joserfc", "pysdmx")  # fmt: skip
 LINES = [b'{"count":%d,"id":"a%d"}' % (n, n) for n in range(3)]
 # The environment's own path must not reach the fresh one: what is found must come from the wheel.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
 
-pytestmark = pytest.mark.xdist_group("wheel")
+pytestmark = pytest.mark.conformance
 
 
 @dataclass(frozen=True)

