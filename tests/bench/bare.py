@@ -8,6 +8,7 @@ size of a receipt. Run it with the settings of a sandbox.
 
 from __future__ import annotations
 
+import gc
 import sys
 from functools import cache
 from pathlib import Path
@@ -71,6 +72,7 @@ def bare_application(desk: Desk) -> ASGIApp:
 def serve(settings: Settings) -> None:
     configure_log()
     gateway = compose(settings)
+    gc.freeze()  # As the gateway does.
     assert settings.tls_certificate is not None
     assert settings.tls_key is not None
     tls = TlsKeeper(
