@@ -8,7 +8,7 @@ served. What was decided about a number stands: a later vintage may only hide mo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -24,7 +24,7 @@ from gateway.policy.load import PolicySet
 from gateway.storage import publication
 from gateway.storage.corrections import RETRACT
 from gateway.storage.engine import Tx
-from gateway.storage.publication import Cell, Series, Vintage
+from gateway.storage.publication import Cell, Draft, Series, Vintage
 from gateway.trip import Scalar
 
 # What cells may differ in and still add up to one another; places go by scheme.
@@ -35,51 +35,63 @@ STATES_MAX = 24
 _PROTECTED = frozenset({PRIMARY, NEVER})
 Group = tuple[str, str, str]
 Standing = tuple[Mapping[str, str], Cell]
+Versions = tuple[str, Mapping[str, str], Cell]
 
 
 def publish_accepted(desk: AggregatesDesk) -> int:
     """Publish every accepted submission that is not published yet, and return how many there were."""
     waiting = desk.storage.read(lambda tx: publication.unpublished(tx, desk.flow.shape))
     for vintage in waiting:
-        desk.storage.write(
-            partial(publish, flow=desk.flow, policies=desk.policy.policies, vintage=vintage, at=desk.clock.now())
-        )
+        publish(desk, vintage)
     return len(waiting)
 
 
-def publish(tx: Tx, flow: Dataflow, policies: PolicySet, vintage: Vintage, at: datetime) -> None:
-    """Publish one submission, in one transaction.
+def publish(desk: AggregatesDesk, vintage: Vintage) -> None:
+    """Publish one submission: decide in a reading transaction, which holds nobody up, and write in a short one.
 
-    (1) it is taken once; (2) its numbers are judged one by one and come to stand; (3) the versions before them end;
-    (4) for every table that it touched, what could be computed from the rest is withheld as well.
+    When another of the partner's was published in between, decide again.
+    """
+    at, flow, policies = desk.clock.now(), desk.flow, desk.policy.policies
+    while True:
+        draft = desk.storage.read(partial(_draft, flow=flow, policies=policies, vintage=vintage, at=at))
+        if desk.storage.write(partial(publication.put, shape=flow.shape, vintage=vintage, draft=draft, at=at)):
+            return
+
+
+def _draft(tx: Tx, *, flow: Dataflow, policies: PolicySet, vintage: Vintage, at: datetime) -> Draft:
+    """Return what a vintage comes to.
+
+    (1) its numbers are judged one by one; (2) each ends the versions before it; (3) for every table that it touches,
+    what could be computed from the rest is withheld as well.
     """
     shape = flow.shape
-    if not publication.claim(tx, shape, vintage, at):  # (1)
-        return
+    number = publication.last_number(tx, shape, vintage.partner_id) + 1
     owner = country_of(vintage.partner_id)
     readers, floor = policies.parties - {owner}, _floor(policies, owner, shape.product)
     series: dict[str, Series] = {}
-    cells: list[Cell] = []
-    closings: list[dict[str, object]] = []
+    added: dict[str, Cell] = {}
+    endings: list[Cell] = []
     for row, accepted_at, revision in publication.records_of(tx, shape, vintage):
         record = dict(zip(shape.column_names, row, strict=True))
         of = _series(flow, record)
         series[of.key] = of
         judgement = judged(record, floor=floor, readers=readers, at=at)
-        cell = _cell(flow, record, of, judgement, (accepted_at, revision), vintage.partner_id)  # (2)
+        cell = _cell(flow, record, of, judgement, (accepted_at, revision), vintage.partner_id)  # (1)
         if record.get("action") != RETRACT:
-            cells.append(cell)
+            added[cell.record_id] = cell
         if record.get("action") not in {None, "add"}:
-            place = {"series_id": cell.series_id, "period": cell.period, "record_id": cell.record_id}
-            closings.append({**place, "at": accepted_at, "day": cell.valid_from})
-    publication.insert_cells(tx, shape, list(series.values()), cells)
-    publication.close_cells(tx, shape, closings)  # (3)
-    touched = {str(closing["period"]) for closing in closings} | {cell.period for cell in cells}
-    if touched:
-        families = sorted({one.family for one in series.values()})
-        fresh = {cell.record_id for cell in cells}
-        for group in _groups(tx, flow, families, touched):
-            publication.mark(tx, shape, _withhold(group, fresh, floor))  # (4)
+            endings.append(cell)
+    touched = {cell.period for cell in (*added.values(), *endings)}
+    standing = _standing(tx, flow, series.values(), touched)
+    # One that was published before its turn ends what comes now.
+    endings += [cell for _, _, cell in standing if cell.revision]
+    codes = {of.id: (of.family, of.codes) for of in series.values()}
+    standing += [(*codes[cell.series_id], cell) for cell in added.values()]
+    changed = {cell.record_id: cell for cell in _ended([cell for _, _, cell in standing], endings)}  # (2)
+    for group in _groups(standing):
+        changed |= {cell.record_id: cell for cell in _withhold(group, set(added), floor)}  # (3)
+    stood = [cell for name, cell in changed.items() if name not in added]
+    return Draft(number, list(series.values()), list(added.values()), stood)
 
 
 def _floor(policies: PolicySet, owner: str, product: str) -> int:
@@ -133,13 +145,39 @@ def _attributes(flow: Dataflow, record: Mapping[str, Scalar]) -> list[Scalar]:
     return [sdmx_id(record[field]) if name in coded else record[field] for field, name in pairs]
 
 
-def _groups(tx: Tx, flow: Dataflow, families: Sequence[str], periods: set[str]) -> Iterable[Sequence[Standing]]:
-    """Return, for each table and month touched, all versions of its numbers."""
+def _standing(tx: Tx, flow: Dataflow, series: Iterable[Series], touched: set[str]) -> list[Versions]:
+    """Return all versions of the numbers that stand in the tables and months touched."""
+    if not touched:
+        return []
+    families, span = sorted({one.family for one in series}), (min(touched), max(touched))
+    found = publication.cells_of_families(tx, flow.shape, families, span)
+    return [(family, codes, cell) for family, codes, cell in found if cell.period in touched]
+
+
+def _ended(cells: Iterable[Cell], endings: Iterable[Cell]) -> Iterator[Cell]:
+    """End the versions before each ending, amendment or retraction, and yield those.
+
+    For readers they end on its day; who asks for that day or later does not see them.
+    """
+    places: dict[tuple[int, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        places[cell.series_id, cell.period].append(cell)
+    for ending in endings:
+        for cell in places[ending.series_id, ending.period]:
+            if cell.revision >= ending.revision:
+                continue
+            valid_to = min(cell.valid_to or ending.valid_from, ending.valid_from)
+            closed_at = min(cell.closed_at or ending.accepted_at, ending.accepted_at)
+            if (valid_to, closed_at) != (cell.valid_to, cell.closed_at):
+                cell.valid_to, cell.closed_at = valid_to, closed_at
+                yield cell
+
+
+def _groups(standing: Iterable[Versions]) -> Iterable[Sequence[Standing]]:
+    """Return the versions of each table's numbers in a month."""
     groups: dict[Group, list[Standing]] = defaultdict(list)
-    span = (min(periods), max(periods))
-    for family, codes, cell in publication.cells_of_families(tx, flow.shape, families, span):
-        if cell.period in periods:
-            groups[family, cell.period, cell.definition].append((codes, cell))
+    for family, codes, cell in standing:
+        groups[family, cell.period, cell.definition].append((codes, cell))
     return groups.values()
 
 

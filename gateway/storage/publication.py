@@ -23,12 +23,12 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    UniqueConstraint,
     and_,
     bindparam,
     func,
     literal,
     literal_column,
-    or_,
     select,
     update,
 )
@@ -45,6 +45,8 @@ from gateway.trip import Row, TableShape
 LATE = timedelta(hours=1)
 FAMILIES_PER_STATEMENT = 200
 NOT_SERVED = "N"
+# What a later vintage may change of a cell.
+DECIDED = ("suppression", "until", "hidden_from", "closed_at", "valid_to")
 
 
 class CellTables(NamedTuple):
@@ -96,6 +98,19 @@ class Cell:
     hidden_from: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a vintage comes to: its series and cells, and the cells that stand and change in `DECIDED`.
+
+    `number` is the one after the partner's newest vintage that the draft has seen.
+    """
+
+    number: int
+    series: Sequence[Series]
+    added: Sequence[Cell]
+    changed: Sequence[Cell]
+
+
 class Vintage(NamedTuple):
     """An accepted submission whose cells are not published yet."""
 
@@ -132,7 +147,10 @@ def cell_tables(shape: TableShape) -> CellTables:
         own,
         Column("partner_id", text(), primary_key=True),
         Column("submission_id", text(), primary_key=True),
+        Column("number", BigInteger, nullable=False),
         Column("published_at", text(), nullable=False),
+        # Whoever publishes beside another finds the number taken, and looks again.
+        UniqueConstraint("partner_id", "number", name=f"{name}_vintage_number"),
         sqlite_with_rowid=False,
     )
     return CellTables(series, cell, vintage)
@@ -182,14 +200,32 @@ def _waiting(shape: TableShape) -> Any:
     )
 
 
-def claim(tx: Tx, shape: TableShape, vintage: Vintage, at: datetime) -> bool:
-    """Take a vintage for publication, and say whether it was still to be had; a partner's come one by one."""
-    if tx.dialect == "postgresql":
-        lock = f"{shape.table_name} {vintage.partner_id}"
-        tx.connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (lock,))
-    values = {**vintage._asdict(), "published_at": format_instant(at)}
+def last_number(tx: Tx, shape: TableShape, partner_id: str) -> int:
+    """Return the number of a partner's newest published vintage, 0 before the first."""
+    v = cell_tables(shape).vintage.c
+    return int(tx.connection.execute(select(func.max(v.number)).where(v.partner_id == partner_id)).scalar() or 0)
+
+
+def put(tx: Tx, shape: TableShape, vintage: Vintage, draft: Draft, at: datetime) -> bool:
+    """Write what a vintage comes to; False when another was published since the draft was made.
+
+    One that is published already is left as it is.
+    """
+    if _is_published(tx, shape, vintage):
+        return True
+    values = {**vintage._asdict(), "number": draft.number, "published_at": format_instant(at)}
     statement = _insert_new(tx, cell_tables(shape).vintage).returning(literal(1))
-    return tx.connection.execute(statement, values).first() is not None
+    if tx.connection.execute(statement, values).first() is None:
+        return _is_published(tx, shape, vintage)
+    _insert_cells(tx, shape, draft.series, draft.added)
+    _update_cells(tx, shape, draft.changed)
+    return True
+
+
+def _is_published(tx: Tx, shape: TableShape, vintage: Vintage) -> bool:
+    v = cell_tables(shape).vintage.c
+    its = (v.partner_id == vintage.partner_id, v.submission_id == vintage.submission_id)
+    return tx.connection.execute(select(literal(1)).where(*its)).first() is not None
 
 
 def records_of(tx: Tx, shape: TableShape, vintage: Vintage) -> list[tuple[Row, str, int]]:
@@ -202,8 +238,7 @@ def records_of(tx: Tx, shape: TableShape, vintage: Vintage) -> list[tuple[Row, s
     return [(tuple(row[2:]), row[0], row[1]) for row in tx.connection.execute(found.order_by(c.line))]
 
 
-def insert_cells(tx: Tx, shape: TableShape, series: Sequence[Series], cells: Sequence[Cell]) -> None:
-    """Insert cells, and those of their series that are new."""
+def _insert_cells(tx: Tx, shape: TableShape, series: Sequence[Series], cells: Sequence[Cell]) -> None:
     tables = cell_tables(shape)
     if series:
         new = [{"id": one.id, "key": one.key, "family": one.family, **one.codes} for one in series]
@@ -212,28 +247,6 @@ def insert_cells(tx: Tx, shape: TableShape, series: Sequence[Series], cells: Seq
         names = [f.name for f in fields(Cell)]
         rows = [{name: getattr(cell, name) for name in names} for cell in cells]
         tx.connection.execute(tables.cell.insert(), rows)
-
-
-def close_cells(tx: Tx, shape: TableShape, closings: Sequence[Mapping[str, object]]) -> None:
-    """End the earlier versions of cells: each of `closings` has series_id, period, record_id, at and day.
-
-    For readers they end on the day of the version that follows; who asks for that day or later does not see them.
-    """
-    if not closings:
-        return
-    cell = cell_tables(shape).cell
-    c: Any = cell.c
-    day: Any = bindparam("b_day")
-    others = (
-        c.series_id == bindparam("b_series_id"),
-        c.period == bindparam("b_period"),
-        c.record_id != bindparam("b_record_id"),
-    )
-    rows = [{f"b_{name}": value for name, value in closing.items()} for closing in closings]
-    still_open = update(cell).where(*others, or_(c.valid_to.is_(None), c.valid_to > day))
-    tx.connection.execute(still_open.values(valid_to=day), [_without(row, "b_at") for row in rows])
-    newest = update(cell).where(*others, c.closed_at.is_(None))
-    tx.connection.execute(newest.values(closed_at=bindparam("b_at")), [_without(row, "b_day") for row in rows])
 
 
 def cells_of_families(
@@ -258,25 +271,19 @@ def cells_of_families(
             yield row[0], dict(zip(codes, row[1 : 1 + len(codes)], strict=True)), Cell(*row[1 + len(codes) :])
 
 
-def mark(tx: Tx, shape: TableShape, cells: Sequence[Cell]) -> None:
-    """Write down what was decided about cells that stand."""
+def _update_cells(tx: Tx, shape: TableShape, cells: Sequence[Cell]) -> None:
     if not cells:
         return
     cell = cell_tables(shape).cell
     key = [column.name for column in cell.primary_key]
-    decided = ("suppression", "until", "hidden_from")
     statement = (
         update(cell)
         .where(and_(*(cell.c[name] == bindparam(f"b_{name}") for name in key)))
-        .values({name: bindparam(f"b_{name}") for name in decided})
+        .values({name: bindparam(f"b_{name}") for name in DECIDED})
     )
-    tx.connection.execute(statement, [{f"b_{name}": getattr(one, name) for name in (*key, *decided)} for one in cells])
+    tx.connection.execute(statement, [{f"b_{name}": getattr(one, name) for name in (*key, *DECIDED)} for one in cells])
 
 
 def _insert_new(tx: Tx, table: Table) -> Any:
     statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(table)
     return statement.on_conflict_do_nothing()
-
-
-def _without(row: Mapping[str, object], name: str) -> dict[str, object]:
-    return {key: value for key, value in row.items() if key != name}

@@ -33,7 +33,7 @@ from tests.engines import PostgresServer
 from tests.real_data import FLOW_FILES, flow_records, found_folder
 from tests.running import GTM, MEX, USA, Running, running
 from tests.unit.aggregates.counter import FLOW as DATAFLOW
-from tests.unit.aggregates.counter import NOW, sandbox_policies
+from tests.unit.aggregates.counter import NOW, desk_on
 
 P95_MILLISECONDS_MAX = 50.0
 FLOW, MIRROR = "FLOW/1.0.0", "FLOW_MIRROR/1.0.0"
@@ -94,7 +94,8 @@ def _made_up(provider: str, count: int) -> Iterator[dict[str, Any]]:
 
 def load(files: SandboxFiles, *, copies: int) -> None:
     """Keep and publish everything `copies` times, beside the gateway, which is not running yet."""
-    storage, policies, shape = open_storage(files.database_url), sandbox_policies(), DATAFLOW.shape
+    storage, shape = open_storage(files.database_url), DATAFLOW.shape
+    desk = desk_on(storage)
     start, count = time.perf_counter(), 0
     for provider in FLOW_FILES:
         published = cells(provider)
@@ -113,7 +114,7 @@ def load(files: SandboxFiles, *, copies: int) -> None:
                     tx, shape, chunk, partner_id=v.partner_id, submission_id=v.submission_id, accepted_at=NOW
                 )
             )
-            storage.write(lambda tx, v=vintage: publish(tx, DATAFLOW, policies, v, NOW))
+            publish(desk, vintage)
             count += len(rows)
     storage.close()
     kind = "published" if found_folder() else "made-up"

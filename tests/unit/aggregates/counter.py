@@ -108,6 +108,14 @@ class Counter:
         self, *changes: Mapping[str, object], partner_id: str = CBP.id, at: datetime = NOW - timedelta(hours=1)
     ) -> list[str]:
         """Accept and publish a submission of cells like `CELL`, and return the ids of its records."""
+        vintage, ids = self.accept(*changes, partner_id=partner_id, at=at)
+        publish(self.desk, vintage)
+        return ids
+
+    def accept(
+        self, *changes: Mapping[str, object], partner_id: str = CBP.id, at: datetime = NOW - timedelta(hours=1)
+    ) -> tuple[Vintage, list[str]]:
+        """Accept a submission, and return it with the ids of its records."""
         shape = FLOW.shape
         records = [CELL | {"record_id": new_id(at), **change} for change in changes]
         rows = [row_maker(shape)(record) for record in records]
@@ -117,12 +125,8 @@ class Counter:
             lambda tx: keep_records(tx, shape, chunk, partner_id=partner_id, submission_id=submission, accepted_at=at)
         )
         assert not kept.refused
-        policies = self.desk.policy.policies
-        self.desk.storage.write(
-            lambda tx: publish(tx, FLOW, policies, Vintage(partner_id, submission), at=self.desk.clock.now())
-        )
         self.kept += (ids := [str(record["record_id"]) for record in records])
-        return ids
+        return Vintage(partner_id, submission), ids
 
     def amend(self, record_id: str, *, at: datetime = NOW, **changes: object) -> str:
         """Accept and publish an amendment of a record, or its retraction with `action="retract"`."""

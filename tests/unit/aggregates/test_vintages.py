@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from gateway.aggregates import vintages
 from gateway.aggregates.observations import DataQuery, Observation
-from gateway.aggregates.vintages import publish_accepted
+from gateway.aggregates.vintages import publish
 from gateway.errors import NotFound
+from gateway.identifiers import new_id
 from gateway.storage import publication
+from gateway.storage.engine import Tx
 from tests.unit.aggregates.counter import FLOW, IGM, INM, NOW, Counter, field_of, only
 
 RESTRICTED = {"confidentiality": "E", "embargo_until": "2026-11-24"}
@@ -196,11 +200,64 @@ def test_deaths_at_a_place_are_withheld_with_their_complement_for_a_while(counte
 
 
 def test_a_vintage_is_published_once(counter: Counter) -> None:
-    """Whoever comes second finds it taken; nothing is waiting, so that a pull costs no write."""
-    counter.keep({})
-    desk = counter.desk
-    taken = publication.Vintage("USA.DHS.CBP", "0198c0de-0000-7000-8000-000000000000")
+    """Whoever comes second leaves it as it is; nothing is waiting, so that a pull costs no write."""
+    vintage, _ = counter.accept({})
+    publish(counter.desk, vintage)
+    publish(counter.desk, vintage)
 
-    assert desk.storage.write(lambda tx: publication.claim(tx, FLOW.shape, taken, NOW))
-    assert not desk.storage.write(lambda tx: publication.claim(tx, FLOW.shape, taken, NOW))
-    assert publish_accepted(desk) == 0
+    assert len(counter.ask()) == 1
+    assert counter.desk.storage.read(lambda tx: publication.last_number(tx, FLOW.shape, vintage.partner_id)) == 1
+
+
+def test_versions_that_come_together_end_each_other_in_their_order(counter: Counter) -> None:
+    """A backlog holds a number with all its amendments; the last one stands."""
+    ids = [new_id(NOW) for _ in range(3)]
+    counts, days = (100, 110, 122), ("2024-05-15", "2025-06-04", "2026-01-10")
+    changes: list[dict[str, object]] = [
+        {"record_id": one, "count": count, "vintage": on} for one, count, on in zip(ids, counts, days, strict=True)
+    ]
+    for earlier, change in zip(ids, changes[1:], strict=False):
+        change |= {"action": "amend", "supersedes": earlier}
+
+    counter.keep(*changes)
+
+    assert [one.value for one in counter.ask()] == [122]
+    assert [one.value for one in counter.ask(query=DataQuery(as_of=day("2025-07-01T00:00:00")))] == [110]
+    assert [one.value for one in counter.ask(query=DataQuery(include_history=True))] == [100, 110, 122]
+
+
+def test_a_version_that_is_published_before_its_turn_ends_what_comes_then(counter: Counter) -> None:
+    """Two gateways whose clocks differ may see the later one first."""
+    (first,) = counter.keep({"count": 100})
+    middle, (second,) = counter.accept(
+        {"action": "amend", "supersedes": first, "vintage": "2025-06-04", "count": 110}, at=NOW
+    )
+    last, _ = counter.accept({"action": "amend", "supersedes": second, "vintage": "2026-01-10", "count": 122}, at=NOW)
+
+    for vintage in (last, middle, last):
+        publish(counter.desk, vintage)
+
+    assert [one.value for one in counter.ask()] == [122]
+    assert [one.value for one in counter.ask(query=DataQuery(include_history=True))] == [100, 110, 122]
+
+
+def test_what_was_decided_beside_another_publication_is_decided_again(counter: Counter) -> None:
+    """Each alone would show everything; together they would give a small cell away."""
+    hidden, _ = counter.accept({"citizenship": "GTM", "count": 4, **RESTRICTED})
+    others, _ = counter.accept(
+        *({"citizenship": code, "count": count, **RESTRICTED} for code, count in (("SLV", 60), ("_T", 64)))
+    )
+    decide, met = vintages._draft, list[int]()
+
+    def beside(tx: Tx, **words: Any) -> publication.Draft:
+        draft = decide(tx, **words)
+        if not met:
+            met.append(draft.number)
+            publish(counter.desk, hidden)
+        return draft
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vintages, "_draft", beside)
+        publish(counter.desk, others)
+
+    assert told(counter.ask(INM), "CITIZENSHIP") == [("GTM", None), ("SLV", None), ("_T", 64)]
