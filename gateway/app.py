@@ -45,6 +45,7 @@ from gateway.corrections.deliver import DeliveryDesk
 from gateway.errors import Reason, Refusal
 from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
+from gateway.intake.together import Together
 from gateway.jobs import JobsDesk, jobs
 from gateway.onboarding.in_force import load_in_force
 from gateway.operational_log import configure_log
@@ -55,7 +56,6 @@ from gateway.signing.envelope import BodyLimits
 from gateway.storage.directory import RegistryDirectory
 from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
-from gateway.storage.together import Together
 from gateway.tokens.access import TokenKey
 from gateway.tokens.desk import TokensDesk
 from gateway.wire.keys import FileSigner, published_jwk
@@ -104,7 +104,6 @@ def compose(settings: Settings) -> Gateway:
     intake = IntakeDesk(
         clock=clock,
         storage=storage,
-        together=Together(storage),
         directory=RegistryDirectory(storage.read),
         anchors=load_anchors(settings.anchors, settings.revocation_lists),
         contracts=in_force.contracts,
@@ -125,6 +124,7 @@ def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Des
     signer = FileSigner.load(settings.answer_key)
     return Desk(
         intake=intake,
+        together=Together(intake),
         aggregates=_aggregates(intake),
         keeper=keeper,
         answer_signer=signer,

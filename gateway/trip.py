@@ -8,7 +8,7 @@ of the gate before it, so that skipping a gate is a type error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -31,7 +31,7 @@ class SignedRequest:
     """A request as it came, of which nothing is trusted yet; built in `api/requests.py`.
 
     `headers` have lower-case names and stripped values, in the order received. `body` yields the raw
-    content as sent, once; it raises `BodyIncomplete` when the peer goes away.
+    content as sent, perhaps only once; it raises `BodyIncomplete` when the peer goes away.
     """
 
     request_id: str
@@ -40,7 +40,7 @@ class SignedRequest:
     path: str
     headers: tuple[tuple[str, str], ...]
     peer: PeerCertificate
-    body: Iterator[bytes]
+    body: Iterable[bytes]
     received_at: datetime
     language: str = "en"
 

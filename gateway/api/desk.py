@@ -15,6 +15,7 @@ from gateway.api.limits import Admission, Bursts, Turns
 from gateway.api.peer import PeerMode
 from gateway.auditlog.keeper import LogKeeper
 from gateway.intake.desk import IntakeDesk
+from gateway.intake.together import Together
 from gateway.tokens.desk import TokensDesk
 from gateway.wire.keys import Signer
 from gateway.wire.policy_file import LogPolicy
@@ -28,6 +29,7 @@ class Desk:
     """The parts of the edge. `answer_keys` are public JWKs, the signer's own among them; `log_policy` is served."""
 
     intake: IntakeDesk
+    together: Together
     aggregates: AggregatesDesk
     keeper: LogKeeper
     answer_signer: Signer

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -97,6 +98,38 @@ def signed_request(scope: Mapping[str, Any], receive: Receive, desk: Desk, visit
     )
 
 
+async def with_small_body(
+    request: SignedRequest, scope: Mapping[str, Any], receive: Receive, desk: Desk, *, bytes_max: int
+) -> tuple[SignedRequest, bool]:
+    """Return a request and whether its whole body is in hand, read on the event loop; of a larger one nothing is."""
+    announced = request.header("content-length") or ""
+    # Who waits for our `100 Continue` wants to hear a refusal of the head before.
+    if not announced.isdecimal() or not 0 < int(announced[:20]) <= bytes_max or request.header("expect"):
+        return request, False
+    receive, end, pieces, more = _unbroken(scope, receive), time.monotonic() + desk.body_seconds, [], True
+    try:
+        while more:
+            piece, more = _piece(await _receive_before(receive, end))
+            pieces.append(piece)
+    except BodyIncomplete:
+        return replace(request, body=_BrokenOff()), False
+    return replace(request, body=(b"".join(pieces),)), True
+
+
+class _BrokenOff:
+    """Says what happened to a body where the trip reads it, which refuses in the caller's name."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise BodyIncomplete
+
+
+def _piece(message: Any) -> tuple[bytes, bool]:
+    """Return the next bytes of a body, and whether there are more."""
+    if message["type"] == "http.disconnect":
+        raise BodyIncomplete
+    return message.get("body", b""), message.get("more_body", False)
+
+
 def _body(receive: Receive, declared_bytes: int, *, bytes_max: int, seconds: float) -> Iterator[bytes]:
     """Yield the body as it arrives; runs on a worker thread.
 
@@ -112,11 +145,8 @@ def _body(receive: Receive, declared_bytes: int, *, bytes_max: int, seconds: flo
         # Asked here as well: who sends just fast enough for us never lets `_receive_before` wait.
         if time.monotonic() > end:
             raise BodyIncomplete
-        message = anyio.from_thread.run(_receive_before, receive, end)
-        if message["type"] == "http.disconnect":
-            raise BodyIncomplete
-        more = message.get("more_body", False)
-        if piece := message.get("body", b""):
+        piece, more = _piece(anyio.from_thread.run(_receive_before, receive, end))
+        if piece:
             yield piece
 
 

@@ -15,7 +15,7 @@ import orjson
 from gateway.contracting.contract import Contract
 from gateway.contracting.examine import Examiner
 from gateway.contracting.report import REFUSED_INLINE_MAX, NotAsAgreed, broken_rule, violated
-from gateway.contracting.rules import Record, compile_checks, first_look
+from gateway.contracting.rules import Record, compile_checks
 from gateway.contracting.totals import CellsOnce, Totals
 from gateway.errors import ContractViolated
 from gateway.trip import RefusedRecord
@@ -42,10 +42,8 @@ class Bench:
         self.contract = contract
         self.sender = sender
         self.validator = contract.sandbox_validator if sandbox else contract.validator
-        checks = compile_checks(contract, at=at)
-        self.checks = tuple(check for check in checks if check.severity != "warn")
-        self.warnings = tuple(check for check in checks if check.severity == "warn")
-        self.examiner = Examiner(contract, self.validator, self.checks, sender)
+        self.checks = compile_checks(contract, at)
+        self.examiner = Examiner(contract, self.validator, self.checks.required, sender)
         self.once = [CellsOnce(rule, contract) for rule in contract.rules if rule.kind == "unique"]
         kinds = {"total_not_below_part", "control_total"}
         self.totals = [Totals(rule, contract) for rule in contract.rules if rule.kind in kinds]
@@ -69,7 +67,7 @@ class Bench:
             WrongProvider: when a record speaks for another provider or country.
             ContractViolated: when more records were refused than it is worth examining.
         """
-        append, look, warnings = self.root.append, self._first_look(), self.warnings
+        append, look, warnings = self.root.append, self._first_look(), self.checks.warnings
         for number, line in enumerate(lines, 1):
             append(sha256(b"\x00" + line).digest())
             try:
@@ -113,7 +111,7 @@ class Bench:
         loads, dumps, is_valid = orjson.loads, orjson.dumps, self.validator.is_valid
         speaks_for, sender = itemgetter(self.contract.provider_field, self.contract.country_field), self.sender
         whole_numbers = tuple(field.name for field in self.contract.fields if field.type == "integer")
-        must_hold = first_look(self.contract, self.checks)
+        must_hold = self.checks.at_once
 
         def look(line: bytes) -> Record:
             try:

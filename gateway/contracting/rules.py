@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What JSON Schema cannot say; this file is about the named kinds of rules, made into checks of one record.
 
-All of them are built once a submission, for its instant, so that a record costs a few look-ups. They are asked
+All of them are built once for a contract and an instant, so that a record costs a few look-ups. They are asked
 only about records whose fields are valid by themselves.
 """
 
@@ -28,6 +28,8 @@ ID_YEARS_MAX = 10
 DAYS_KEPT_MAX = 8192
 COMBINATIONS_KEPT_MAX = 8192
 CONTRACTS_KEPT_MAX = 256
+# Submissions that are judged together are judged at one moment.
+MOMENTS_KEPT_MAX = 16
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 # Sorts after every digit and letter, so that a day with it is after each of its hours; and just after a text.
 _AFTER_ALL = "~"
@@ -45,13 +47,25 @@ class RecordCheck:
     problem: NotAsAgreed
 
 
-def compile_checks(contract: Contract, *, at: datetime) -> tuple[RecordCheck, ...]:
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """All checks of single records; `at_once` says the same as `required`, made to be asked about very many records."""
+
+    required: tuple[RecordCheck, ...]
+    warnings: tuple[RecordCheck, ...]
+    at_once: tuple[Holds, ...]
+
+
+@lru_cache(maxsize=MOMENTS_KEPT_MAX)
+def compile_checks(contract: Contract, at: datetime) -> Checks:
     """Return the checks of single records at an instant, those that the schema says already left out."""
     standing = _standing(contract)
     checks = [_id_instant(contract.shape.id_column, at)]
     checks += [_validity(field, contract) for field in contract.fields if field.valid_on]
     checks += [standing.get(r.id) or _check(r, contract, at) for r in contract.rules if r.kind in _BUILDERS]
-    return tuple(checks)
+    required = tuple(check for check in checks if check.severity != "warn")
+    warnings = tuple(check for check in checks if check.severity == "warn")
+    return Checks(required, warnings, _at_once(contract, required))
 
 
 @lru_cache(maxsize=CONTRACTS_KEPT_MAX)
@@ -66,8 +80,8 @@ def _check(rule: Rule, contract: Contract, at: datetime) -> RecordCheck:
     return RecordCheck(named_fields(rule, contract), rule.severity, holds, broken_rule(rule))
 
 
-def first_look(contract: Contract, checks: Iterable[RecordCheck]) -> tuple[Holds, ...]:
-    """Return all that must hold, made to be asked about very many records.
+def _at_once(contract: Contract, checks: Iterable[RecordCheck]) -> tuple[Holds, ...]:
+    """Return all that must hold.
 
     The codes and the days in an agency's records repeat: checks that are only about them are asked once for each
     combination. In a million records they are a few hundred.

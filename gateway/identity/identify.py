@@ -47,16 +47,20 @@ class PinnedPartner(PinnedOfficer):
 _Pinned = TypeVar("_Pinned", bound=PinnedOfficer)
 
 
-class PinDirectory(Protocol):
-    """Where pins are looked up, by the SHA-256 of the certificate, anew for every request."""
+class PartnerDirectory(Protocol):
+    """Where partners' pins are looked up, by the SHA-256 of the certificate, anew for every request."""
 
     def pinned_partner(self, sha256: bytes) -> PinnedPartner | None: ...
+
+
+class PinDirectory(PartnerDirectory, Protocol):
+    """Where officers' pins are looked up as well."""
 
     def pinned_officer(self, sha256: bytes) -> PinnedOfficer | None: ...
 
 
 def identify_partner(
-    peer: PeerCertificate, directory: PinDirectory, anchors: CountryAnchors, *, at: datetime
+    peer: PeerCertificate, directory: PartnerDirectory, anchors: CountryAnchors, *, at: datetime
 ) -> Partner:
     """Return the partner whose pinned certificate this is.
 

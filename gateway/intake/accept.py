@@ -6,12 +6,11 @@ from __future__ import annotations
 from gateway.contracting.judge import judge
 from gateway.identity.identify import identify_partner
 from gateway.intake.desk import Accepted, IntakeDesk, Permitted
-from gateway.intake.keep import earlier_acceptance, keep, keep_together, may_go_together
+from gateway.intake.keep import earlier_acceptance, keep
 from gateway.intake.refuse import refusals_recorded
 from gateway.policy.requests import SUBMIT, push
 from gateway.signing.envelope import receive_body
 from gateway.signing.head import verify_signature
-from gateway.storage.engine import Tx
 from gateway.trip import SignedRequest
 
 
@@ -37,11 +36,5 @@ def accept(desk: IntakeDesk, request: SignedRequest, *, product: str, version: s
         submission = seen.submission = judge(envelope, contract, at=now, sandbox=desk.sandbox)  # (4)
         permit = desk.policy.decide(push(submission, SUBMIT))  # (5)
         permitted = Permitted(request, submission, permit)
-
-        def alone(tx: Tx) -> Accepted:
-            return keep(tx, desk, permitted)
-
         # Durable from here: nonce, idempotency key, records, rollups and audit event stand or fall together.
-        if may_go_together(submission):
-            return desk.together.write(permitted, lambda tx, some: keep_together(tx, desk, some), alone)  # (6)
-        return desk.storage.write(alone)
+        return desk.storage.write(lambda tx: keep(tx, desk, permitted))  # (6)

@@ -13,7 +13,6 @@ from gateway.identity.identify import PinDirectory
 from gateway.policy.decide import DecisionPoint
 from gateway.signing.envelope import BodyLimits
 from gateway.storage.engine import Storage
-from gateway.storage.together import Together
 from gateway.trip import Permit, SignedRequest, ValidSubmission
 from gateway.wire.canonical import JSON
 from gateway.wire.entry import Event
@@ -34,7 +33,6 @@ class IntakeDesk:
 
     clock: Clock
     storage: Storage
-    together: Together[Permitted, Accepted]
     directory: PinDirectory
     anchors: CountryAnchors
     contracts: ContractSet

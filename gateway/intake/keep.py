@@ -22,16 +22,16 @@ from gateway.intake.desk import Accepted, IntakeDesk, Permitted
 from gateway.signing.head import SIGNATURE_AGE_SECONDS_MAX
 from gateway.storage import submissions
 from gateway.storage.directory import RegistryDirectory
-from gateway.storage.engine import Tx
+from gateway.storage.engine import Tx, WriteConflict
 from gateway.storage.records import Part, add_records, keep_records
 from gateway.storage.submissions import Kept, SpentNonce
-from gateway.storage.together import Apart
 from gateway.trip import RecordChunk, RefusedRecord, TableShape, ValidSubmission, VerifiedEnvelope
 from gateway.wire.digests import b64, sha256
 from gateway.wire.merkle import RunningRoot
 
-# Beyond this a submission has work enough for a transaction of its own, and would keep the others waiting.
-TOGETHER_RECORDS_MAX = 100
+
+class Apart(Exception):
+    """Submissions cannot be kept side by side; nothing of any was kept."""
 
 
 @dataclass(slots=True)
@@ -59,34 +59,48 @@ def earlier_acceptance(tx: Tx, envelope: VerifiedEnvelope) -> Accepted | None:
     return Accepted(earlier.id, earlier.event_id, answer_of(earlier, refused), None)
 
 
-def may_go_together(submission: ValidSubmission) -> bool:
-    """Say whether a submission is small and clean, so that it can share a transaction."""
-    return submission.received_count <= TOGETHER_RECORDS_MAX and not submission.refused
+def keep_together(tx: Tx, desk: IntakeDesk, permitted: Sequence[Permitted]) -> list[Accepted | None]:
+    """Write clean submissions in as many statements as one of them needs; all but the repeats, which are None.
 
-
-def keep_together(tx: Tx, desk: IntakeDesk, permitted: Sequence[Permitted]) -> list[Accepted]:
-    """Write small, clean submissions in as many statements as one of them needs: all, or none.
-
-    The steps are those of `keep`. A repeat needs no look: its idempotency key stands in the way of (6).
+    The steps are those of `keep`.
 
     Raises:
-        Apart, Refusal, WriteConflict: when one is not new in every way, or may not be kept; `keep` can tell.
+        Apart, Refusal: when one is not new in every other way, or may not be kept; `keep` can tell.
     """
+    new = _without_repeats(tx, permitted)  # (1)
+    if not new:
+        return [None] * len(permitted)
     at = desk.clock.now()
-    _spend_nonces(tx, [each.submission.envelope for each in permitted])  # (2)
-    ids = [new_id(at) for _ in permitted]
+    _spend_nonces(tx, [each.submission.envelope for each in new])  # (2)
+    ids = [new_id(at) for _ in new]
     parts: dict[TableShape, list[Part]] = {}
-    for each, submission_id in zip(permitted, ids, strict=True):
+    for each, submission_id in zip(new, ids, strict=True):
         submission = each.submission
         some = [Part(submission.envelope.partner.id, submission_id, chunk) for chunk in submission.records]
         parts.setdefault(submission.shape, []).extend(some)
     for shape, some in parts.items():
         if some and not add_records(tx, shape, some, accepted_at=at):  # (3)
             raise Apart
-    for each in {(p.request.peer.sha256, p.submission.envelope.keyid): p for p in permitted}.values():
+    for each in {(p.request.peer.sha256, p.submission.envelope.keyid): p for p in new}.values():
         _require_standing(tx, desk, each)  # (4)
-    outcomes = [_clean(each.submission) for each in permitted]
-    return _conclude(tx, permitted, ids, outcomes, at=at)
+    outcomes = [Outcome(each.submission.received_count, root=each.submission.root) for each in new]
+    try:
+        kept = _conclude(tx, new, ids, outcomes, at=at)  # (5) (6)
+    except WriteConflict as error:  # Run again, it would meet it again.
+        raise Apart from error
+    by_place = {id(each): accepted for each, accepted in zip(new, kept, strict=True)}
+    return [by_place.get(id(each)) for each in permitted]
+
+
+def _without_repeats(tx: Tx, permitted: Sequence[Permitted]) -> list[Permitted]:
+    """Return the first of each idempotency key, of those keys that nothing was accepted for."""
+    by_key: dict[tuple[str, str], Permitted] = {}
+    for each in permitted:
+        envelope = each.submission.envelope
+        by_key.setdefault((envelope.partner.id, envelope.idempotency_key), each)
+    for key in submissions.keys_that_stand(tx, by_key):
+        del by_key[key]
+    return list(by_key.values())
 
 
 def keep(tx: Tx, desk: IntakeDesk, permitted: Permitted) -> Accepted:
@@ -161,10 +175,6 @@ def _conclude(
         Accepted(one.id, one.event_id, answer_of(one, each.refused[:REFUSED_INLINE_MAX]), event.built)
         for one, each, event in zip(stored, kept, events, strict=True)
     ]
-
-
-def _clean(submission: ValidSubmission) -> Outcome:
-    return Outcome(submission.received_count, root=submission.root)
 
 
 def _keep_records(tx: Tx, submission: ValidSubmission, submission_id: str, *, at: datetime) -> Outcome:

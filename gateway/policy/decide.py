@@ -24,6 +24,7 @@ from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import sha256
 
 ENTITY_STORES_MAX = 4096
+ANSWERS_MAX = 4096
 _ENTITY_SETS = {"countries": "Country", "providers": "Partner"}
 
 
@@ -36,6 +37,8 @@ class DecisionPoint:
         self._standing = cedarpy.Entities.from_json_str(standing, schema=policies.schema)
         # Keyed by the facts themselves, so that a changed role is another store and never an old answer.
         self._store = lru_cache(maxsize=ENTITY_STORES_MAX)(self._store_of)
+        # What was permitted, by the digest of the question.
+        self._answers: dict[str, tuple[str, ...]] = {}
 
     def decide(self, request: PolicyRequest) -> Permit:
         """Return a permit with its obligations, or raise `DeniedByPolicy`; deny unless a rule permits.
@@ -45,6 +48,26 @@ class DecisionPoint:
         """
         kind = "Partner" if isinstance(request.principal, Partner) else "Officer"
         digest = sha256(canonical_bytes(_evidence(request, kind))).hex()
+        # Without the time, nothing but the question and the policies, which never change, has a part in the answer.
+        timeless = not any(isinstance(value, datetime) for value in request.context.values())
+        policies = self._answers.get(digest) if timeless else None
+        if policies is None:
+            policies = self._ask(request, kind, digest)
+            if timeless:
+                self._remember(digest, policies)
+        clauses = [self.policies.clauses[name] for name in policies if name in self.policies.clauses]
+        return Permit(
+            action=request.action,
+            principal_id=request.principal.id,
+            resource_id=request.resource_id,
+            policies=policies,
+            policy_set_digest=self.policies.digest,
+            request_digest=digest,
+            obligations=_obligations(clauses, request.context),
+        )
+
+    def _ask(self, request: PolicyRequest, kind: str, digest: str) -> tuple[str, ...]:
+        """Return the policies that permit, or raise `DeniedByPolicy`."""
         try:
             _known(request, self.policies)  # (1)
             principal = request.principal
@@ -69,16 +92,12 @@ class DecisionPoint:
         policies = tuple(sorted(ids.get(reason, reason) for reason in reasons))
         if not result.allowed or result.diagnostics.errors or not policies:  # (3) (4) (5)
             raise self._denied(policies, digest)
-        clauses = [self.policies.clauses[name] for name in policies if name in self.policies.clauses]
-        return Permit(
-            action=request.action,
-            principal_id=principal.id,
-            resource_id=request.resource_id,
-            policies=policies,
-            policy_set_digest=self.policies.digest,
-            request_digest=digest,
-            obligations=_obligations(clauses, request.context),
-        )
+        return policies
+
+    def _remember(self, digest: str, policies: tuple[str, ...]) -> None:
+        if len(self._answers) >= ANSWERS_MAX:
+            self._answers.clear()
+        self._answers[digest] = policies
 
     def _denied(self, policies: tuple[str, ...], digest: str) -> DeniedByPolicy:
         decision = {"policies": list(policies), "policy_set": self.policies.digest, "request": digest}
@@ -176,6 +195,8 @@ def _evidence(request: PolicyRequest, kind: str) -> dict[str, JSON]:
             context[name] = value
         elif isinstance(value, Collection):
             context[name] = sorted(str(item) for item in value)
+        else:
+            context[name] = {"unknown": type(value).__name__}
     return {
         "action": request.action,
         "context": context,

@@ -6,7 +6,7 @@ Nothing is kept between requests: a suspension or a withdrawn pin holds from the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -44,6 +44,11 @@ class RegistryDirectory:
     def pinned_officer(self, sha256: bytes) -> PinnedOfficer | None:
         """Return the officer behind a pin, or None when the certificate is not pinned for an officer."""
         return self.read(lambda tx: _pinned_officer(tx, sha256))
+
+
+def pinned_partners(tx: Tx, pins: Collection[bytes]) -> dict[bytes, PinnedPartner | None]:
+    """Return who is behind each of some pins, all seen at one moment."""
+    return {sha256: _pinned_partner(tx, sha256) for sha256 in pins}
 
 
 def _pinned_partner(tx: Tx, sha256: bytes) -> PinnedPartner | None:

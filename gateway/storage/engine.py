@@ -12,7 +12,6 @@ import fcntl
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from gateway.errors import Fault, StorageUnavailable
+from gateway.storage.vacuum import rewrite, truncate_wal
 
 WRITE_ATTEMPTS_MAX = 5
 RETRY_AFTER_SECONDS = 2
@@ -42,8 +42,6 @@ CONNECT_SECONDS_MAX = 10
 # Longer than the server's own bound, which tells more; a ping has nothing to do but to come back.
 ANSWER_SECONDS_MAX = STATEMENT_SECONDS_MAX + 10
 PING_SECONDS_MAX = 5
-VACUUM_WAIT_SECONDS = 60
-VACUUM_POLL_SECONDS = 0.1
 
 T = TypeVar("T")
 DialectName = Literal["sqlite", "postgresql"]
@@ -72,14 +70,24 @@ class Tx:
 
     connection: Connection
     dialect: DialectName
-    engine: Engine
+    # For what cannot wait for the commit. Not the pool of `connection`: those who hold all of it would wait for more.
+    aside: Engine | None = None
 
 
 class Storage:
     """The database, opened; safe to use from many threads."""
 
-    def __init__(self, *, dialect: DialectName, writer: Engine | None, reader: Engine, lock: FileLock | None) -> None:
+    def __init__(
+        self,
+        *,
+        dialect: DialectName,
+        writer: Engine | None,
+        reader: Engine,
+        lock: FileLock | None = None,
+        aside: Engine | None = None,
+    ) -> None:
         self.dialect: DialectName = dialect
+        self._aside = aside
         self._writer = writer
         self._reader = reader
         self._lock = lock
@@ -137,9 +145,9 @@ class Storage:
         try:
             if self.dialect == "sqlite":
                 with self._turn:
-                    _truncate_wal(self._writer)
+                    truncate_wal(self._writer)
             else:
-                _rewrite(self._writer, sorted(tables))
+                rewrite(self._writer, sorted(tables))
         except (DBAPIError, PoolTimeout) as error:
             raise _away(error) from error
 
@@ -147,14 +155,15 @@ class Storage:
         """Close every connection and let go of the lock file."""
         # Readers first: the last connection to close checkpoints, and that must be the writer.
         self._reader.dispose()
-        if self._writer is not None:
-            self._writer.dispose()
+        for engine in (self._writer, self._aside):
+            if engine is not None:
+                engine.dispose()
         if self._lock is not None:
             self._lock.release()
 
     def _attempt(self, engine: Engine, work: Callable[[Tx], T]) -> T:
         with engine.begin() as connection:
-            return work(Tx(connection=connection, dialect=self.dialect, engine=engine))
+            return work(Tx(connection, self.dialect, self._aside))
 
 
 class FileLock:
@@ -211,7 +220,7 @@ def sqlite_engine(database: Path) -> Engine:
     return _sqlite_pool(database, pragmas, mode="rwc", begin="BEGIN IMMEDIATE", connections_max=1)
 
 
-def postgresql_engine(url: str) -> Engine:
+def postgresql_engine(url: str, *, connections_max: int = POOL_SIZE) -> Engine:
     """Return a pooled PostgreSQL engine with time-outs on every session."""
     seconds = f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c lock_timeout={LOCK_SECONDS_MAX}s"
     engine = create_engine(
@@ -221,7 +230,7 @@ def postgresql_engine(url: str) -> Engine:
             "connect_timeout": CONNECT_SECONDS_MAX,
             "client_encoding": "utf8",
         },
-        pool_size=POOL_SIZE,
+        pool_size=connections_max,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_pre_ping=True,
@@ -287,65 +296,13 @@ def _sqlite_pool(database: Path, pragmas: Iterable[str], *, mode: str, begin: st
 def _postgresql(url: str, *, read_only: bool) -> Storage:
     engine = postgresql_engine(url)
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return Storage(dialect="postgresql", writer=None if read_only else engine, reader=reader, lock=None)
+    if read_only:
+        return Storage(dialect="postgresql", writer=None, reader=reader)
+    return Storage(dialect="postgresql", writer=engine, reader=reader, aside=postgresql_engine(url, connections_max=1))
 
 
 def _nothing(tx: Tx) -> None:
     tx.connection.execute(text("SELECT 1"))
-
-
-def _rewrite(writer: Engine, tables: Iterable[str]) -> None:
-    with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"SET lock_timeout = '{VACUUM_WAIT_SECONDS}s'")
-        connection.exec_driver_sql("SET statement_timeout = 0")
-        bounded: Any = connection.connection.driver_connection
-        bounded.seconds_max = None
-        _await_older_transactions(connection)
-        for name in tables:
-            quoted = connection.dialect.identifier_preparer.quote(name)
-            connection.exec_driver_sql(f"VACUUM (FULL) {quoted}")
-        _flush_wal(connection)
-        connection.invalidate()
-
-
-def _truncate_wal(writer: Engine) -> None:
-    # On the driver's connection, because the pool's begins a transaction, in which there is no checkpoint.
-    pooled = writer.raw_connection()
-    try:
-        cursor = pooled.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        busy = cursor.fetchall()[0][0]
-        cursor.close()
-    except sqlite3.Error as error:
-        raise DBAPIError("CHECKPOINT", None, error, hide_parameters=True) from error
-    finally:
-        pooled.close()
-    if busy:
-        raise StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
-
-
-def _await_older_transactions(connection: Connection) -> None:
-    # VACUUM copies a deleted row as long as any transaction could still see it, an ANALYZE of autovacuum for example.
-    now = connection.exec_driver_sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::xid::text").scalar_one()
-    older = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-        "AND greatest(age(backend_xmin), age(backend_xid)) > age(%s::text::xid)"
-    )
-    deadline = time.monotonic() + VACUUM_WAIT_SECONDS
-    while connection.exec_driver_sql(older, (now,)).scalar_one():
-        if time.monotonic() > deadline:
-            raise StorageUnavailable(retry_after_seconds=RETRY_AFTER_SECONDS)
-        time.sleep(VACUUM_POLL_SECONDS)
-
-
-def _flush_wal(connection: Connection) -> None:
-    # Both need a right that a hardened role may lack; the WAL then goes in the server's own time.
-    for statement in ("CHECKPOINT", "SELECT pg_switch_wal()", "CHECKPOINT"):
-        try:
-            connection.exec_driver_sql(statement)
-        except DBAPIError as error:
-            if _sqlstate(error) != "42501":
-                raise
 
 
 def _sqlstate(error: DBAPIError) -> str:

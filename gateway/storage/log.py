@@ -7,15 +7,16 @@ is insert and select, so that a database role can be held to just that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, func, insert, select, update
 
 from gateway.errors import Fault
 from gateway.storage import tables
+from gateway.storage.bulk import insert_new
 from gateway.storage.engine import Tx
 
 EVENTS_PAGE = 100
@@ -32,6 +33,10 @@ class LogExists(Fault):
 
 class LogRestored(Fault):
     """This database came from a backup; nothing is signed until it is known not to fork."""
+
+
+class LogClash(Fault):
+    """A row of the log stands already that was to be inserted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +133,7 @@ _TAKE = delete(tables.pending_event).where(
 _HEAD = select(tables.log_head.c.origin, tables.log_head.c.size, tables.log_head.c.edge, tables.log_head.c.root)
 _HEAD_FOR_UPDATE = _HEAD.with_for_update()
 _MOVE_HEAD = update(tables.log_head)
-_INSERT_LEAF, _INSERT_CHECKPOINT = insert(tables.leaf), insert(tables.checkpoint)
-_INSERT_EVENT, _INSERT_AUDIENCE, _INSERT_PENDING = map(
-    insert, (tables.event, tables.event_audience, tables.pending_event)
-)
+_INSERT_CHECKPOINT = insert(tables.checkpoint)
 _EVENT_COLUMNS = tuple(tables.event.c[name] for name in StoredEvent.__slots__)
 _LEAVES = select(*(tables.leaf.c[name] for name in Leaf.__slots__))
 _CHECKPOINTS = select(*(tables.checkpoint.c[name] for name in StoredCheckpoint.__slots__))
@@ -148,14 +150,12 @@ _NEWEST = (
 
 def insert_events(tx: Tx, events: Sequence[tuple[StoredEvent, frozenset[str]]]) -> None:
     """Insert events, each with the countries that may see it, and their pending rows."""
-    rows = [{name: getattr(event, name) for name in StoredEvent.__slots__} for event, _ in events]
-    tx.connection.execute(_INSERT_EVENT, rows)
+    _insert(tx, tables.event, [{name: getattr(event, name) for name in StoredEvent.__slots__} for event, _ in events])
     audience = [
         {"country": country, "event_id": event.id} for event, countries in events for country in sorted(countries)
     ]
-    if audience:
-        tx.connection.execute(_INSERT_AUDIENCE, audience)
-    tx.connection.execute(_INSERT_PENDING, [{"partner_id": e.partner_id, "event_id": e.id} for e, _ in events])
+    _insert(tx, tables.event_audience, audience)
+    _insert(tx, tables.pending_event, [{"partner_id": e.partner_id, "event_id": e.id} for e, _ in events])
 
 
 def has_pending(tx: Tx) -> bool:
@@ -204,7 +204,7 @@ def set_head(tx: Tx, *, size: int, edge: bytes, root: bytes) -> None:
 def append_leaves(tx: Tx, leaves: Sequence[Leaf]) -> None:
     """Insert leaves in their places."""
     rows = [{name: getattr(leaf, name) for name in Leaf.__slots__} for leaf in leaves]
-    tx.connection.execute(_INSERT_LEAF, rows)
+    _insert(tx, tables.leaf, rows)
 
 
 def put_tile(tx: Tx, *, level: int, index: int, hashes: bytes) -> None:
@@ -319,6 +319,12 @@ def get_visible_event(tx: Tx, country: str, event_id: str) -> StoredEvent | None
     """Return an event when that country's officers may see it, else None, as if there were none."""
     row = tx.connection.execute(_visible_to(country).where(tables.event.c.id == event_id)).one_or_none()
     return None if row is None else StoredEvent(*row)
+
+
+def _insert(tx: Tx, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows, or raise LogClash when one stands: nothing of the log is ever left out."""
+    if insert_new(tx, table, rows) != len(rows):
+        raise LogClash(table.name)
 
 
 def _visible_to(country: str) -> Select[*tuple[Any, ...]]:

@@ -73,6 +73,7 @@ def ensure_months(tx: Tx, shape: TableShape, months: frozenset[int]) -> None:
     """
     if tx.dialect != "postgresql" or not is_partitioned(shape):
         return
+    assert tx.aside is not None
     table = shape.table_name
     known = tx.connection.exec_driver_sql(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass",
@@ -82,7 +83,7 @@ def ensure_months(tx: Tx, shape: TableShape, months: frozenset[int]) -> None:
     for (name,) in known:
         missing.pop(name, None)
     for name, month in missing.items():
-        with tx.engine.begin() as connection:
+        with tx.aside.begin() as connection:
             # Two gateways may meet the first record of a month at once.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (name,))
             if connection.exec_driver_sql("SELECT to_regclass(%s)", (name,)).scalar_one() is None:

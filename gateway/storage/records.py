@@ -90,8 +90,18 @@ def add_records(tx: Tx, shape: TableShape, parts: Sequence[Part], *, accepted_at
     ensure_months(tx, shape, months)
     if not all(_all_add(places, part.chunk) for part in parts) or not _insert_new(tx, shape, rows):
         return False
-    _move(tx, shape, [Move(p.partner_id, p.submission_id, p.chunk.lines[0], p.chunk.rows) for p in parts])
+    _move(tx, shape, list(_moves(parts)))
     return True
+
+
+def _moves(parts: Sequence[Part]) -> Iterator[Move]:
+    """Yield one move for each partner, in the name of its first part: cells that meet are counted once."""
+    by_partner: dict[str, list[Part]] = {}
+    for part in parts:
+        by_partner.setdefault(part.partner_id, []).append(part)
+    for partner_id, own in by_partner.items():
+        rows = [row for part in own for row in part.chunk.rows]
+        yield Move(partner_id, own[0].submission_id, own[0].chunk.lines[0], rows)
 
 
 @cache

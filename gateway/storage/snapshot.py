@@ -178,7 +178,7 @@ def _mark(database: Path, at: datetime) -> None:
     writer = sqlite_engine(database)
     try:
         with writer.begin() as connection:
-            log.mark_restored(Tx(connection, "sqlite", writer), at)
+            log.mark_restored(Tx(connection, "sqlite"), at)
     except DBAPIError as error:
         raise SnapshotFailed(f"the backup holds no database of ours: {error.orig}") from error
     finally:
@@ -203,10 +203,10 @@ def _expecting(magic: bytes, sink: Callable[[bytes], object]) -> Callable[[bytes
 def _dumped(url: str, programs: Path | None) -> Iterator[tuple[Facts, BinaryIO]]:
     engine = postgresql_engine(url)
     reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    storage = Storage(dialect="postgresql", writer=None, reader=reader, lock=None)
+    storage = Storage(dialect="postgresql", writer=None, reader=reader)
     try:
         with reader.begin() as connection:
-            tx = Tx(connection, "postgresql", engine)
+            tx = Tx(connection, "postgresql")
             view = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
             # The mark is made anew by whoever restores, before the first row is there.
             words = ["--format=custom", f"--exclude-table={tables.log_restore.name}", f"--snapshot={view}"]
@@ -237,7 +237,7 @@ def _restoring(url: str, programs: Path | None, at: datetime, *, owners: bool) -
                 connection.exec_driver_sql(f"DROP SCHEMA {schema}")
             # Marked and committed before any row is there: no crash leaves a log that could be signed.
             tables.log_restore.create(connection)
-            log.mark_restored(Tx(connection, "postgresql", engine), at)
+            log.mark_restored(Tx(connection, "postgresql"), at)
     except DBAPIError as error:
         raise SnapshotFailed(f"the database cannot be restored into: {error.orig}") from error
     finally:

@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, delete, insert, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, Table, bindparam, delete, insert, select, tuple_
 
 from gateway.errors import Replayed
+from gateway.storage.bulk import insert_new
 from gateway.storage.engine import Tx, WriteConflict
 from gateway.storage.tables import nonce, refused_record, submission
 from gateway.trip import Permit, RefusedRecord, ValidSubmission
@@ -122,6 +121,12 @@ def find_by_idempotency(tx: Tx, partner_id: str, key: str) -> StoredSubmission |
     return None if row is None else StoredSubmission(*row)
 
 
+def keys_that_stand(tx: Tx, keys: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return those of some (partner, idempotency key) that something was accepted for."""
+    rows = tx.connection.execute(_STANDING, {"keys": list(keys)})
+    return [(row[0], row[1]) for row in rows]
+
+
 def get_submission(tx: Tx, partner_id: str, submission_id: str) -> StoredSubmission | None:
     """Return a partner's own submission, or None: another partner's looks like none at all."""
     c = submission.c
@@ -149,17 +154,9 @@ def refused_of(
     return tuple(RefusedRecord(record_id=None, **row) for row in tx.connection.execute(statement).mappings())
 
 
-@cache
-def _new_into(dialect: str, table: Table) -> Any:
-    """Return the statement that inserts rows unless their keys stand and returns a row for each new one; built once."""
-    statement: Any = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    return statement.on_conflict_do_nothing().returning(literal(1))
-
-
 def _insert_new(tx: Tx, table: Table, rows: Sequence[StoredSubmission | SpentNonce]) -> int:
     """Insert rows whose keys are new and return how many those were."""
-    values = [{name: getattr(row, name) for name in row.__slots__} for row in rows]
-    return len(tx.connection.execute(_new_into(tx.dialect, table), values).all())
+    return insert_new(tx, table, [{name: getattr(row, name) for name in row.__slots__} for row in rows])
 
 
 def _stored(kept: Kept) -> StoredSubmission:
@@ -200,6 +197,10 @@ def _submissions() -> Select[*tuple[Any, ...]]:
 
 _BY_KEY = _submissions().where(
     submission.c.partner_id == bindparam("partner"), submission.c.idempotency_key == bindparam("key")
+)
+
+_STANDING = select(submission.c.partner_id, submission.c.idempotency_key).where(
+    tuple_(submission.c.partner_id, submission.c.idempotency_key).in_(bindparam("keys", expanding=True))
 )
 
 

@@ -19,12 +19,13 @@ from starlette.types import ASGIApp
 
 from gateway.api.desk import Desk
 from gateway.api.edge import Edge, handlers
-from gateway.api.requests import signed_request
+from gateway.api.requests import signed_request, with_small_body
 from gateway.api.server import Bounds, GatewayServer, open_port
 from gateway.api.tls import TlsFiles, TlsKeeper
 from gateway.api.visit import visit_of
 from gateway.app import compose
 from gateway.identity.identify import PinDirectory, PinnedOfficer, PinnedPartner, identify_partner
+from gateway.intake.together import SENT_BYTES_MAX
 from gateway.operational_log import configure_log
 from gateway.settings import Settings, load_settings
 from gateway.signing.envelope import receive_body
@@ -59,6 +60,7 @@ def bare_application(desk: Desk) -> ASGIApp:
     @app.post("/v1/submissions/{product}/{version}", status_code=201)
     async def submit(request: Request, product: str, version: str) -> Response:
         signed = signed_request(request.scope, request.receive, desk, visit_of(request.scope))
+        signed, _ = await with_small_body(signed, request.scope, request.receive, desk, bytes_max=SENT_BYTES_MAX)
         await desk.submit(verify, signed)
         return Response(FIXED, 201, media_type="application/json")
 

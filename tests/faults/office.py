@@ -21,6 +21,8 @@ from gateway.identifiers import new_id
 from gateway.intake.accept import accept
 from gateway.intake.desk import Accepted, IntakeDesk
 from gateway.intake.retention import delete_expired
+from gateway.intake.together import Asked as Small
+from gateway.intake.together import accept_together
 from gateway.onboarding.sandbox import create_sandbox
 from gateway.onboarding.sandbox_files import SandboxFiles
 from gateway.review.findings import Finding
@@ -32,7 +34,6 @@ from gateway.storage.engine import Storage, Tx, open_storage
 from gateway.storage.migrate import check
 from gateway.storage.products import product_table
 from gateway.storage.statistics import own_totals
-from gateway.storage.together import Together
 from gateway.trip import PeerCertificate, SignedRequest
 from gateway.wire.keys import FileSigner
 from gateway.wire.note import parse_vkey
@@ -120,7 +121,6 @@ class Office:
         self.intake = replace(
             self.ground.composed.desk.intake,
             storage=self.storage,
-            together=Together(self.storage),
             directory=RegistryDirectory(self.storage.read),
             check_log=self.keeper.check,
         )
@@ -137,8 +137,14 @@ class Office:
 
     def accept(self, asked: Asked) -> Accepted:
         """Take a signed submission through the trip."""
+        small = self.small(asked)
+        together = accept_together(self.intake, [small])[0]
+        return together or accept(self.intake, small.request, product=small.product, version=small.version)
+
+    def small(self, asked: Asked) -> Small:
+        """Return a signed submission with its body in hand."""
         product, version = asked.path.split("/")[3:5]
-        return accept(self.intake, self._request(asked), product=product, version=version)
+        return Small(self._request(asked), product, version)
 
     def settle(self) -> None:
         """Sequence and publish whatever waits, as the first pass after a start does."""
@@ -176,7 +182,9 @@ class Office:
         der, now = certificate.public_bytes(Encoding.DER), datetime.now(UTC)
         target = self.ground.files.public_origin + asked.path
         peer = PeerCertificate(der, sha256(der).digest())
-        return SignedRequest(new_id(now), "POST", target, asked.path, asked.headers, peer, _pieces(asked.body), now)
+        return SignedRequest(
+            new_id(now), "POST", target, asked.path, asked.headers, peer, tuple(_pieces(asked.body)), now
+        )
 
 
 _KEPT = (

@@ -241,7 +241,7 @@ def test_cleaning_that_must_wait_too_long_is_put_off_and_no_fault(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The daily job comes back for what is unavailable; a fault would end it until the gateway is started again."""
-    monkeypatch.setattr(engine_module, "VACUUM_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.storage.vacuum.WAIT_SECONDS", 0.1)
     storage, other = open_storage(postgresql_url), open_storage(postgresql_url)
 
     def hold(tx: Tx) -> None:

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gateway.identifiers import new_id
-from gateway.storage.engine import Storage, Tx
+from gateway.storage.engine import POOL_SIZE, Storage, Tx
 from gateway.storage.inspection import stream_records
 from gateway.storage.records import keep_records
 from gateway.storage.statistics import own_totals
 from gateway.trip import Row, TableShape
 from tests.unit.storage.samples import BORDER_EVENT, CBP, FLOW, IGM, NOW, chunk, id_of, keep, leaf, row
+
+WAIT_SECONDS = 20
 
 
 def rows_in(storage: Storage, shape: TableShape) -> list[Row]:
@@ -242,3 +245,19 @@ def test_racing_repeats_store_each_record_once(storage: Storage) -> None:
 
     assert sorted(outcomes) == [(0, 50), (0, 50), (0, 50), (50, 0)]
     assert persons(storage) == (50, 100)
+
+
+def test_a_new_month_that_all_connections_meet_at_once_is_made(storage: Storage) -> None:
+    """Its table is made beside their transactions, which hold every connection that there is."""
+    all_under_way = threading.Barrier(POOL_SIZE if storage.dialect == "postgresql" else 1)
+
+    def work(tx: Tx) -> int:
+        all_under_way.wait(WAIT_SECONDS)
+        new = row(BORDER_EVENT)
+        kept = keep_records(tx, BORDER_EVENT, chunk([new]), partner_id=CBP, submission_id=new_id(NOW), accepted_at=NOW)
+        return len(kept.accepted)
+
+    with ThreadPoolExecutor(all_under_way.parties) as threads:
+        kept = [threads.submit(storage.write, work) for _ in range(all_under_way.parties)]
+
+    assert [each.result() for each in kept] == [1] * all_under_way.parties

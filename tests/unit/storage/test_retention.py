@@ -120,7 +120,7 @@ def test_bytes_that_a_reader_still_sees_are_come_back_to(
     postgresql_url: str, postgresql_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """VACUUM keeps what an older transaction could see: an agency's long read, or an ANALYZE of autovacuum."""
-    monkeypatch.setattr("gateway.storage.engine.VACUUM_WAIT_SECONDS", 1)
+    monkeypatch.setattr("gateway.storage.vacuum.WAIT_SECONDS", 1)
     storage = open_storage(postgresql_url)
     due = row(BORDER_EVENT, retention_until="2026-11-30")
     keep(storage, BORDER_EVENT, [due])
