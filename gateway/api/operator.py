@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -34,13 +35,13 @@ from starlette.routing import Route
 from gateway.api.server import GatewayServer, open_socket
 from gateway.auditlog.create import create_log
 from gateway.auditlog.restored import RestoreRefused, confirm_restore
-from gateway.clock import Clock, format_instant
+from gateway.clock import Clock, format_instant, parse_instant
 from gateway.corrections.deliver import WebhookUnfit, checked_url
 from gateway.errors import Fault, Refusal
 from gateway.identifiers import PARTNER_ID, country_of
 from gateway.identity.identify import ACTIVE
 from gateway.intake.retention import delete_expired
-from gateway.onboarding import enrol
+from gateway.onboarding import enrol, life
 from gateway.storage import log, registry
 from gateway.storage.engine import Storage, Tx
 from gateway.storage.migrate import revision_of
@@ -84,7 +85,7 @@ def perform(desk: OperatorDesk, act: str, words: Words) -> Done:
         raise ActRefused(f"there is no act {act}")
     try:
         return ACTS[act](desk, words)
-    except (enrol.PartnerEnded, RestoreRefused, log.LogExists) as error:
+    except (enrol.PartnerEnded, life.LifeRefused, RestoreRefused, log.LogExists) as error:
         raise ActRefused(str(error)) from error
     except LookupError as error:
         raise ActRefused(f"there is no {words.get('id', error)}") from error
@@ -207,6 +208,37 @@ def _pin_in(tx: Tx, entry: PartnerEntry, certificate: x509.Certificate, desk: Op
     enrol.pin_certificate(tx, entry, certificate, at=now)
 
 
+def _unpin(desk: OperatorDesk, words: Words) -> Done:
+    try:
+        sha256 = bytes.fromhex(words.get("sha256", ""))
+    except ValueError as error:
+        raise ActRefused("the SHA-256 of a certificate is 64 hexadecimal digits") from error
+    desk.storage.write(lambda tx: life.withdraw_pin(tx, words["id"], sha256, at=desk.clock.now()))
+    return {"id": words["id"], "certificate": sha256.hex()}
+
+
+def _add_key(desk: OperatorDesk, words: Words) -> Done:
+    public, now = _signing_key(words), desk.clock.now()
+    begin, end = _instant(words, "not_before") or now, _instant(words, "not_after")
+    key = SigningKey(public.keyid, public.algorithm, public.der, begin, end)
+    desk.storage.write(lambda tx: life.add_key(tx, words["id"], key, at=now))
+    return {"id": words["id"], "keyid": key.keyid, "not_before": format_instant(begin)}
+
+
+def _end_key(desk: OperatorDesk, words: Words) -> Done:
+    now = desk.clock.now()
+    until = _instant(words, "until") or now
+    desk.storage.write(lambda tx: life.end_key(tx, words["id"], words.get("keyid", ""), until=until, at=now))
+    return {"id": words["id"], "keyid": words["keyid"], "not_after": format_instant(max(until, now))}
+
+
+def _instant(words: Words, name: str) -> datetime | None:
+    try:
+        return parse_instant(words[name]) if words.get(name) else None
+    except ValueError as error:
+        raise ActRefused(f"{name} reads like 2026-11-24T12:00:00.000000Z") from error
+
+
 def _webhook(desk: OperatorDesk, words: Words) -> Done:
     url = _url(words)
     desk.storage.write(lambda tx: _webhook_in(tx, registry.get_partner(tx, words["id"]), url, desk))
@@ -268,6 +300,9 @@ def _signing_key(words: Words) -> SigningPublic:
 ACTS: Mapping[str, Callable[[OperatorDesk, Words], Done]] = {
     "enrol": _enrol,
     "pin": _pin,
+    "unpin": _unpin,
+    "add-key": _add_key,
+    "end-key": _end_key,
     "webhook": _webhook,
     "suspend": partial(_status, enrol.suspend_partner),
     "resume": partial(_status, enrol.resume_partner),
