@@ -98,6 +98,11 @@ BEGIN
     GRANT UPDATE (withdrawn_at) ON contest TO gateway_web;
     GRANT DELETE ON contested_record TO gateway_web;
     GRANT UPDATE (last_number, delivered_number, attempts, next_at) ON subscriber TO gateway_web;
+    -- What an invited body says of itself is kept once; whom it makes a partner, another role decides.
+    GRANT UPDATE (answered_at, envelope, certificate) ON invitation TO gateway_web;
+    GRANT INSERT ON expiry_warning TO gateway_web;
+    GRANT INSERT, DELETE ON spent_request TO gateway_web;
+    GRANT UPDATE (count) ON spent_request TO gateway_web;
     -- Not evidence: nonces of open windows, and sums that can be made again.
     GRANT INSERT, DELETE ON nonce, rollup_delta TO gateway_web;
     GRANT INSERT ON rollup TO gateway_web;

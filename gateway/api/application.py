@@ -14,6 +14,7 @@ from gateway.api.routes.audit import audit_routes
 from gateway.api.routes.contracts import contract_routes
 from gateway.api.routes.corrections import correction_routes
 from gateway.api.routes.health import health_routes
+from gateway.api.routes.invitations import invitation_routes
 from gateway.api.routes.log import log_routes
 from gateway.api.routes.own import own_routes
 from gateway.api.routes.receipts import receipt_routes
@@ -31,6 +32,7 @@ ROUTES = (
     log_routes,
     audit_routes,
     correction_routes,
+    invitation_routes,
     token_routes,
     wellknown_routes,
     health_routes,

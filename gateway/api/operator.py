@@ -8,7 +8,9 @@ audit event, and takes effect with the next request.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import signal
 import socket
 from base64 import b64decode
@@ -16,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -41,9 +43,10 @@ from gateway.errors import Fault, Refusal
 from gateway.identifiers import PARTNER_ID, country_of
 from gateway.identity.identify import ACTIVE
 from gateway.intake.retention import delete_expired
-from gateway.onboarding import enrol, life
+from gateway.onboarding import enrol, invitation, life
 from gateway.storage import log, registry
 from gateway.storage.engine import Storage, Tx
+from gateway.storage.life import Invitation
 from gateway.storage.migrate import revision_of
 from gateway.storage.registry import PartnerEntry
 from gateway.trip import SigningKey, TableShape
@@ -166,8 +169,8 @@ def operator_application(desk: OperatorDesk, status: Callable[[], Done]) -> Star
     )
 
 
-def _enrol(desk: OperatorDesk, words: Words) -> Done:
-    """Enter a partner with its first certificate and signing key, all or nothing."""
+def _body(desk: OperatorDesk, words: Words) -> tuple[str, str, frozenset[str]]:
+    """Return the id, name and roles of a body that is to become a partner."""
     partner_id, roles = words["id"], frozenset(words.get("roles", "").split(",")) - {""}
     if not PARTNER_ID.fullmatch(partner_id) or country_of(partner_id) not in desk.parties:
         raise ActRefused(f"{partner_id}: an id reads like USA.DHS.CBP and begins with one of {sorted(desk.parties)}")
@@ -176,6 +179,12 @@ def _enrol(desk: OperatorDesk, words: Words) -> Done:
     name = words.get("name", "").strip()
     if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
         raise ActRefused(f"a name has 1 to {NAME_CHARS_MAX} printable characters")
+    return partner_id, name, roles
+
+
+def _enrol(desk: OperatorDesk, words: Words) -> Done:
+    """Enter a partner with its first certificate and signing key, all or nothing."""
+    partner_id, name, roles = _body(desk, words)
     certificate, key, url = _certificate(words), _signing_key(words), _url(words)
     now = desk.clock.now()
     entry = PartnerEntry(partner_id, country_of(partner_id), name, ACTIVE, roles, now)
@@ -191,6 +200,23 @@ def _enrol(desk: OperatorDesk, words: Words) -> Done:
 
     desk.storage.write(work)
     return {"id": partner_id, "keyid": key.keyid, "certificate": certificate.fingerprint(SHA256()).hex()}
+
+
+def _invite(desk: OperatorDesk, words: Words) -> Done:
+    """Make an invitation; its token is told here and never again."""
+    partner_id, name, roles = _body(desk, words)
+    days = int(words["days"]) if words.get("days", "").isdecimal() else 0
+    if not 1 <= days <= invitation.DAYS_MAX:
+        raise ActRefused(f"an invitation holds for 1 to {invitation.DAYS_MAX} days")
+    now, token = desk.clock.now(), secrets.token_urlsafe(32)
+    entry = Invitation(partner_id, hashlib.sha256(token.encode()).digest(), name, roles, now + timedelta(days=days))
+    desk.storage.write(lambda tx: invitation.invite(tx, entry, at=now))
+    return {"id": partner_id, "expires": format_instant(entry.expires_at), "token": token}
+
+
+def _activate(desk: OperatorDesk, words: Words) -> Done:
+    keyid, certificate = desk.storage.write(lambda tx: invitation.activate(tx, words["id"], at=desk.clock.now()))
+    return {"id": words["id"], "keyid": keyid, "certificate": certificate}
 
 
 def _pin(desk: OperatorDesk, words: Words) -> Done:
@@ -299,6 +325,8 @@ def _signing_key(words: Words) -> SigningPublic:
 
 ACTS: Mapping[str, Callable[[OperatorDesk, Words], Done]] = {
     "enrol": _enrol,
+    "invite": _invite,
+    "activate": _activate,
     "pin": _pin,
     "unpin": _unpin,
     "add-key": _add_key,

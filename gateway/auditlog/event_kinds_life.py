@@ -22,4 +22,42 @@ class KeyEnded(AuditEvent):
     source: str = OPERATOR
 
 
-KINDS = (KeyEnded,)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerInvited(AuditEvent):
+    """A government body may answer an invitation once, until a time."""
+
+    kind = "partner.invited"
+    subject: str
+    country: str
+    roles: tuple[str, ...]
+    expires_at: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationAnswered(AuditEvent):
+    """An invited body named its certificate, its key and the contracts that it accepts; it may do nothing yet."""
+
+    kind = "invitation.answered"
+    path: str
+    source: str
+    subject: str
+    certificate: str
+    keyid: str
+    contracts: tuple[str, ...]
+    statement_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerActivated(AuditEvent):
+    """What an invited body said of itself counts: it is a partner."""
+
+    kind = "partner.activated"
+    subject: str
+    country: str
+    contracts: tuple[str, ...]
+    statement_digest: str
+    source: str = OPERATOR
+
+
+KINDS = (KeyEnded, PartnerInvited, InvitationAnswered, PartnerActivated)

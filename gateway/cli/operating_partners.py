@@ -97,6 +97,25 @@ def enrol(
     _tell(ctx, act(settings_of(config), "enrol", id=partner_id, **words))
 
 
+@partners.command("invite")
+def invite(
+    ctx: typer.Context,
+    partner_id: IdArgument,
+    name: Annotated[str, typer.Option(help="The body's own name.")],
+    role: Annotated[list[str], typer.Option(help="provider or reader; may be given twice.")],
+    days: Annotated[int, typer.Option(help="How long it may be answered.")] = 7,
+    config: SettingsOption = SETTINGS,
+) -> None:
+    """Let a body answer once with its certificate and key (gateway join); the token is shown here and never again."""
+    _tell(ctx, act(settings_of(config), "invite", id=partner_id, name=name, roles=",".join(role), days=str(days)))
+
+
+@partners.command("activate")
+def activate(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SETTINGS) -> None:
+    """Let a body that answered its invitation act; compare the printed digests with it by another way."""
+    _tell(ctx, act(settings_of(config), "activate", id=partner_id))
+
+
 @partners.command("pin")
 def pin(
     ctx: typer.Context, partner_id: IdArgument, certificate: CertificateOption, config: SettingsOption = SETTINGS

@@ -73,6 +73,7 @@ def program(
 
 
 app.command()(starting.init)
+app.command()(starting.join)
 app.command()(starting.doctor)
 app.command()(submitting.submit)
 app.command()(submitting.validate)

@@ -10,12 +10,14 @@ import typer
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.cli.connecting import CONFIG, ConfigOption, ContractsOption
+from gateway.cli.connecting import CONFIG, ConfigOption, ContractsOption, client_of
 from gateway.cli.doctor_texts import DOCTOR_TEXTS
 from gateway.cli.speaker import FINDING, speaker_of
 from gateway.client.doctor import FAIL, examine
 from gateway.client.failures import InputUnusable
+from gateway.client.joining import join as answer_invitation
 from gateway.clock import SystemClock
+from gateway.contracting.load import load_contracts, packaged_root
 from gateway.identifiers import PARTNER_ID
 from gateway.wire.keys import FileSigner
 
@@ -61,6 +63,26 @@ def init(
     pki.write_public(folder / "client.toml", _CONFIG.format(partner=partner, url=url).encode())
     speaker.tell("init-made", folder=folder, keyid=FileSigner.of(signing).keyid)
     speaker.tell("init-next", folder=folder, partner=partner)
+
+
+def join(
+    ctx: typer.Context,
+    invitation: Annotated[str, typer.Option(envvar="GATEWAY_INVITATION", help="The token that the operator gave.")],
+    config: ConfigOption = CONFIG,
+    contract: Annotated[
+        list[str] | None, typer.Option(help="A contract that is accepted, flow/1.0.0; by default all of the package.")
+    ] = None,
+    contracts: ContractsOption = None,
+) -> None:
+    """Answer an invitation with this agency's certificate, key and accepted contracts; the operator then activates."""
+    root = contracts or packaged_root()
+    known = {f"{one.ref.product}/{one.ref.version}": one.ref.digest for one in load_contracts(root).contracts}
+    if missing := set(contract or ()) - set(known):
+        raise InputUnusable(f"--contract {min(missing)}: {', '.join(sorted(known))}")
+    speaker = speaker_of(ctx)
+    with client_of(config, speaker) as client:
+        done = answer_invitation(client, invitation, {name: known[name] for name in contract or known})
+    speaker.tell("joined", partner=done["partner"], keyid=done["keyid"], certificate=done["certificate"])
 
 
 def doctor(ctx: typer.Context, config: ConfigOption = CONFIG, contracts: ContractsOption = None) -> None:

@@ -124,6 +124,16 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
             "4. gateway doctor --config {folder}/client.toml"
         ),
     ),
+    "joined": (
+        (
+            "answered for {partner}: read these two to the operator by another way, who then activates\n"
+            "signing key {keyid}\ncertificate {certificate}"
+        ),
+        (
+            "respondida para {partner}: lea estos dos valores al operador por otra vía; él la activa\n"
+            "clave de firma {keyid}\ncertificado {certificate}"
+        ),
+    ),
     "outbox-entry": ("{state}: {id} {name} ({contract})", "{state}: {id} {name} ({contract})"),
     "outbox-problem": (
         "  tried {attempts} times, next at {next}: {problem}",

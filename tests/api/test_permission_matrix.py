@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.asking import line, send, signed
 from tests.api.contesting import by_officer, contest_of, opened, publish
+from tests.api.test_invitations import answered
 from tests.api.test_tokens import ask, by_certificate
 from tests.running import GTM, USA, Running
 
@@ -53,6 +54,8 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /v1/corrections/{correction_id}": (200, 404, 200, 200, 401),
     "GET /v1/corrections/{correction_id}/recall": (401, 401, 200, 403, 401),
     "GET /v1/notifications": PARTNERS,
+    # Whom nobody invited is refused, whoever it is.
+    "POST /v1/invitations/{partner_id}": (403, 403, 403, 403, 403),
     "POST /oauth/token": (200, 200, 401, 401, 401),
     "GET /oauth/keys": ANYONE,
     "GET /.well-known/oauth-authorization-server": ANYONE,
@@ -79,6 +82,8 @@ def status_of(gateway: Running, operation: str, caller: str, places: dict[str, s
     method, path = operation.split(" ")
     if path == "/oauth/token":
         return ask(gateway, caller, by_certificate(caller)).status
+    if operation.startswith("POST /v1/invitations"):
+        return answered(gateway, caller, "USA.NOBODY", "no token").status
     if operation == "POST /v1/corrections":
         return contested_by(gateway, caller)
     if method == "POST":
