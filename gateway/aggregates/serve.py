@@ -52,9 +52,9 @@ def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
         _refuse_sums(question)
         asked = _owners(question)
         reading.named_owners = asked & desk.policy.policies.parties
-        _refuse_protected(desk, reader, question)
+        asylum_of = _asylum_of(desk, question)
         reading.purpose = _purpose(reading, asked)  # (2)
-        _ask_owners(reading, asked, at=now)  # (3)
+        _ask_owners(reading, asked, asylum_of, at=now)  # (3)
         if desk.publishes:
             publish_accepted(desk)  # (4)
         body = _spool(reading, question, at=now)  # (5)
@@ -87,19 +87,22 @@ def _refuse_sums(question: Question) -> None:
             raise NotAPublishedTable(what=f"a total over {dimension}")
 
 
-def _refuse_protected(desk: AggregatesDesk, reader: Partner, question: Question) -> None:
-    """Refuse outright what could only be answered with cells that must not be shown."""
+def _asylum_of(desk: AggregatesDesk, question: Question) -> frozenset[str]:
+    """Return the party of whose nationals asylum is all that is asked for, which its own partners may not ask.
+
+    Raises:
+        NotAPublishedTable: when asylum is asked for below the country.
+    """
     structure, query = question.structure, question.query
     if structure.id == FLOW_MIRROR:
-        return
+        return frozenset()
     types = query.named(structure, "FLOW_TYPE")
     if not types or not all(is_asylum(kind) for kind in types):
-        return
-    if query.named(structure, "CITIZENSHIP") == {reader.country}:
-        decision = {"policies": ["protection#asylum-of-nationals"], "policy_set": desk.policy.policies.digest}
-        raise DeniedByPolicy(extra={"decision": decision})
+        return frozenset()
     if (schemes := query.named(structure, "PLACE_SCHEME")) and "_T" not in schemes:
         raise NotAPublishedTable(what="asylum below the country")
+    citizens = query.named(structure, "CITIZENSHIP")
+    return citizens & desk.policy.policies.parties if len(citizens) == 1 else frozenset()
 
 
 def _purpose(reading: Reading, asked: frozenset[str]) -> str:
@@ -125,7 +128,7 @@ def _purpose(reading: Reading, asked: frozenset[str]) -> str:
     return purposes[0] if purposes else ""
 
 
-def _ask_owners(reading: Reading, asked: frozenset[str], *, at: datetime) -> None:
+def _ask_owners(reading: Reading, asked: frozenset[str], asylum_of: frozenset[str], *, at: datetime) -> None:
     """Ask once for each owner: who is named must permit it, of the others whoever does."""
     desk, reader, shape = reading.desk, reading.reader, reading.desk.flow.shape
     mirrored = reading.question is not None and reading.question.structure.id == FLOW_MIRROR
@@ -136,7 +139,13 @@ def _ask_owners(reading: Reading, asked: frozenset[str], *, at: datetime) -> Non
             read_own(reader, product=shape.product)
             if own
             else read_flow(
-                reader, owner=owner, purpose=reading.purpose, at=at, product=shape.product, major=shape.major
+                reader,
+                owner=owner,
+                purpose=reading.purpose,
+                at=at,
+                product=shape.product,
+                major=shape.major,
+                asylum_of=asylum_of,
             )
         )
         try:

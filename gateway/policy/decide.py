@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 import cedarpy
 
@@ -24,7 +25,14 @@ from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import sha256
 
 ENTITY_STORES_MAX = 4096
-_ENTITY_SETS = {"countries": "Country", "providers": "Partner"}
+_ENTITY_SETS = {"countries": "Country", "providers": "Partner", "asylum_of": "Country"}
+
+
+class Weighed(NamedTuple):
+    """What Cedar says: whether it is a permit that counts, and the ids of the policies that decided."""
+
+    permits: bool
+    policies: tuple[str, ...]
 
 
 class DecisionPoint:
@@ -43,42 +51,51 @@ class DecisionPoint:
         A permit counts only when (1) principal and resource are known, (2) the request passes the schema,
         (3) Cedar says Allow, (4) with no evaluation error at all, (5) and names the permitting policies.
         """
-        kind = "Partner" if isinstance(request.principal, Partner) else "Officer"
-        digest = sha256(canonical_bytes(_evidence(request, kind))).hex()
+        digest = digest_of(request)
         try:
-            _known(request, self.policies)  # (1)
-            principal = request.principal
-            store = self._store(
-                kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
-            )
-            result = cedarpy.is_authorized(
-                {
-                    "principal": {"type": kind, "id": principal.id},
-                    "action": {"type": "Action", "id": request.action},
-                    "resource": {"type": request.resource_type, "id": request.resource_id},
-                    "context": {name: _cedar(name, value) for name, value in request.context.items()},
-                },
-                self.policies.parsed,
-                store,
-                self.policies.schema,  # (2)
-            )
+            weighed = self.weigh(request)
         except (ValueError, TypeError) as error:
             raise self._denied((), digest) from error
-        reasons = result.diagnostics.reasons
-        ids = result.diagnostics.id_annotations_by_reason
-        policies = tuple(sorted(ids.get(reason, reason) for reason in reasons))
-        if not result.allowed or result.diagnostics.errors or not policies:  # (3) (4) (5)
+        policies = weighed.policies
+        if not weighed.permits:
             raise self._denied(policies, digest)
         clauses = [self.policies.clauses[name] for name in policies if name in self.policies.clauses]
         return Permit(
             action=request.action,
-            principal_id=principal.id,
+            principal_id=request.principal.id,
             resource_id=request.resource_id,
             policies=policies,
             policy_set_digest=self.policies.digest,
             request_digest=digest,
             obligations=_obligations(clauses, request.context),
         )
+
+    def weigh(self, request: PolicyRequest) -> Weighed:
+        """Return what Cedar says of a request, as `decide`, proof and explanation all take it.
+
+        Raises:
+            ValueError, TypeError: when something in it is not known, or does not pass the schema.
+        """
+        _known(request, self.policies)  # (1)
+        principal, kind = request.principal, _kind(request)
+        store = self._store(
+            kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
+        )
+        result = cedarpy.is_authorized(
+            {
+                "principal": {"type": kind, "id": principal.id},
+                "action": {"type": "Action", "id": request.action},
+                "resource": {"type": request.resource_type, "id": request.resource_id},
+                "context": {name: _cedar(name, value) for name, value in request.context.items()},
+            },
+            self.policies.parsed,
+            store,
+            self.policies.schema,  # (2)
+        )
+        ids = result.diagnostics.id_annotations_by_reason
+        policies = tuple(sorted(ids.get(reason, reason) for reason in result.diagnostics.reasons))
+        permits = result.allowed and not result.diagnostics.errors and bool(policies)  # (3) (4) (5)
+        return Weighed(permits, policies)
 
     def _denied(self, policies: tuple[str, ...], digest: str) -> DeniedByPolicy:
         decision = {"policies": list(policies), "policy_set": self.policies.digest, "request": digest}
@@ -95,6 +112,15 @@ class DecisionPoint:
             facts: dict[str, JSON] = {"owner": _reference("Partner", owner), "product": product}
             entities.append(_entity("Records", resource_id, facts))
         return self._standing.with_added_json_str(json.dumps(entities), schema=self.policies.schema)
+
+
+def digest_of(request: PolicyRequest) -> str:
+    """Return the digest under which the audit log knows a question; the same question has the same."""
+    return sha256(canonical_bytes(_evidence(request, _kind(request)))).hex()
+
+
+def _kind(request: PolicyRequest) -> str:
+    return "Partner" if isinstance(request.principal, Partner) else "Officer"
 
 
 def _standing_entities(policies: PolicySet) -> list[JSON]:

@@ -32,10 +32,20 @@ def read_own(partner: Partner, *, product: str) -> PolicyRequest:
 
 
 def read_flow(
-    partner: Partner, *, owner: str, purpose: str, at: datetime, product: str = "flow", major: int = 1
+    partner: Partner,
+    *,
+    owner: str,
+    purpose: str,
+    at: datetime,
+    product: str = "flow",
+    major: int = 1,
+    asylum_of: frozenset[str] = frozenset(),
 ) -> PolicyRequest:
-    """Ask whether a partner may pull the flow cells of one country for a purpose."""
-    context = {"product": product, "major": major, "purpose": purpose, "at": at}
+    """Ask whether a partner may pull the flow cells of one country for a purpose.
+
+    `asylum_of` are the parties whose nationals' asylum is all that is asked for.
+    """
+    context = {"product": product, "major": major, "purpose": purpose, "at": at, "asylum_of": asylum_of}
     return PolicyRequest(partner, "read-flow", "Flow", owner, context)
 
 
