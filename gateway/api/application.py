@@ -17,6 +17,7 @@ from gateway.api.routes.health import health_routes
 from gateway.api.routes.invitations import invitation_routes
 from gateway.api.routes.log import log_routes
 from gateway.api.routes.own import own_routes
+from gateway.api.routes.partner import partner_routes
 from gateway.api.routes.receipts import receipt_routes
 from gateway.api.routes.sdmx import sdmx_routes
 from gateway.api.routes.submissions import submission_routes
@@ -28,6 +29,7 @@ ROUTES = (
     receipt_routes,
     contract_routes,
     own_routes,
+    partner_routes,
     sdmx_routes,
     log_routes,
     audit_routes,

@@ -60,4 +60,16 @@ class PartnerActivated(AuditEvent):
     source: str = OPERATOR
 
 
-KINDS = (KeyEnded, PartnerInvited, InvitationAnswered, PartnerActivated)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryWarned(AuditEvent):
+    """Something ends within so many days: a partner's last certificate or key, an agreement, a country's anchors."""
+
+    kind = "expiry.warned"
+    subject: str
+    what: str
+    not_after: str
+    days: int
+    source: str = OPERATOR
+
+
+KINDS = (KeyEnded, PartnerInvited, InvitationAnswered, PartnerActivated, ExpiryWarned)

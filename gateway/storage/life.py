@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.engine import Tx
-from gateway.storage.life_tables import invitation
-from gateway.storage.tables import partner_key
+from gateway.storage.life_tables import expiry_warning, invitation
+from gateway.storage.tables import certificate_pin, partner, partner_key
+
+_ACTIVE = "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +73,36 @@ def note_answer(tx: Tx, partner_id: str, *, envelope: str, certificate: bytes, a
 def note_activation(tx: Tx, partner_id: str, *, at: datetime) -> None:
     """Note that what was answered counts from now on."""
     tx.connection.execute(update(invitation).where(invitation.c.partner_id == partner_id).values(activated_at=at))
+
+
+def last_certificates(tx: Tx) -> dict[str, datetime]:
+    """Return when the last pinned certificate of each active partner ends."""
+    pin, c = certificate_pin.c, partner.c
+    statement = (
+        select(c.id, func.max(pin.not_after))
+        .join_from(partner, certificate_pin, pin.partner_id == c.id)
+        .where(c.status == _ACTIVE, pin.status == _ACTIVE)
+        .group_by(c.id)
+    )
+    return {row[0]: row[1] for row in tx.connection.execute(statement)}
+
+
+def last_keys(tx: Tx) -> dict[str, datetime]:
+    """Return when the last signing key of each active partner ends; a key without an end leaves the partner out."""
+    key, c = partner_key.c, partner.c
+    statement = (
+        select(c.id, func.max(key.not_after))
+        .join_from(partner, partner_key, key.partner_id == c.id)
+        .where(c.status == _ACTIVE)
+        .group_by(c.id)
+        .having(func.count() == func.count(key.not_after))
+    )
+    return {row[0]: row[1] for row in tx.connection.execute(statement)}
+
+
+def note_warning(tx: Tx, what: str, subject: str, ends_at: datetime, days: int) -> bool:
+    """Note that a warning was given; False when it was given before, by whichever process."""
+    row = {"kind": what, "subject": subject, "ends_at": ends_at, "days": days}
+    statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(expiry_warning).values(row)
+    noted = statement.on_conflict_do_nothing().returning(expiry_warning.c.days)
+    return tx.connection.execute(noted).first() is not None

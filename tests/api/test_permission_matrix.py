@@ -29,6 +29,7 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /v1/contracts/{product}/{version}": REGISTERED,
     "GET /v1/contracts/{product}/{version}/schema.json": REGISTERED,
     "GET /v1/contracts/{product}/{version}/template.csv": REGISTERED,
+    "GET /v1/partner": PARTNERS,
     "GET /v1/own/{product}": (200, 403, 401, 401, 401),
     # Of the flow cells here all are of the United States, whose own partners read those of others.
     "GET /sdmx/v2/data/{context}/{agency}/{dataflow}/{version}": (404, 200, 401, 401, 401),
