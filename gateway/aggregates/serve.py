@@ -18,7 +18,15 @@ from gateway.aggregates.mirror import FLOW_MIRROR, mirror_observations
 from gateway.aggregates.observations import DataQuery, Observation
 from gateway.aggregates.protect import Terms, is_asylum
 from gateway.aggregates.vintages import publish_accepted
-from gateway.errors import DeniedByPolicy, NotAPublishedTable, NotFound, PurposeMissing, RequestMalformed, UnitsDiffer
+from gateway.errors import (
+    DeniedByPolicy,
+    NotAPublishedTable,
+    NotFound,
+    PurposeMissing,
+    Refusal,
+    RequestMalformed,
+    UnitsDiffer,
+)
 from gateway.policy.agreements import FLOOR_MIN, PURPOSES, clauses_for
 from gateway.policy.requests import read_flow, read_own
 from gateway.storage.engine import Tx
@@ -58,11 +66,16 @@ def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
         if desk.publishes:
             publish_accepted(desk)  # (4)
         body = _spool(reading, question, at=now)  # (5)
-        event_id = record_read(reading)  # (6)
+        try:
+            event_id = record_read(reading)  # (6)
+        except Refusal:
+            body.close()
+            raise
     size = body.tell()
     body.seek(0)
     cells, suppressed = reading.cells.total(), reading.suppressed.total()
-    return Pulled(question.media_type, body, size, cells, suppressed, event_id, reading.newest)
+    allowances = tuple(reading.allowances)
+    return Pulled(question.media_type, body, size, cells, suppressed, event_id, reading.newest, allowances)
 
 
 def _owners(question: Question) -> frozenset[str]:
@@ -156,9 +169,8 @@ def _ask_owners(reading: Reading, asked: frozenset[str], asylum_of: frozenset[st
             reading.permits[owner] = permit
     if reading.denials and (asked or not reading.permits):
         raise list(reading.denials.values())[-1]
-    for owner, permit in reading.permits.items():
-        if per_hour := permit.obligations.get("requests_per_hour"):
-            desk.quota.take(reader.id, owner, per_hour=cast("int", per_hour), at=at)
+    for owner in reading.permits:
+        desk.quota.look(reader.id, owner, at=at)
 
 
 def _spool(reading: Reading, question: Question, *, at: datetime) -> BinaryIO:

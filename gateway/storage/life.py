@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.engine import Tx
-from gateway.storage.life_tables import expiry_warning, invitation
+from gateway.storage.life_tables import expiry_warning, invitation, spent_request
 from gateway.storage.tables import certificate_pin, partner, partner_key
 
 _ACTIVE = "active"
@@ -106,3 +106,17 @@ def note_warning(tx: Tx, what: str, subject: str, ends_at: datetime, days: int) 
     statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(expiry_warning).values(row)
     noted = statement.on_conflict_do_nothing().returning(expiry_warning.c.days)
     return tx.connection.execute(noted).first() is not None
+
+
+def spend_request(tx: Tx, partner_id: str, owner: str, *, minute: datetime, since: datetime) -> tuple[int, datetime]:
+    """Count a request in its minute, and return how many there were since a minute, and which was the first of them."""
+    c = spent_request.c
+    row = {"partner_id": partner_id, "owner": owner, "minute": minute, "count": 1}
+    statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(spent_request).values(row)
+    keys = ["partner_id", "owner", "minute"]
+    # First: whoever counts in the same minute waits for this row, and then sees what is committed.
+    tx.connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"count": c.count + 1}))
+    pair = (c.partner_id == partner_id, c.owner == owner)
+    tx.connection.execute(delete(spent_request).where(*pair, c.minute < since))
+    found = tx.connection.execute(select(func.sum(c.count), func.min(c.minute)).where(*pair)).one()
+    return int(found[0]), found[1]
