@@ -164,5 +164,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "fault": ("cannot do that: {detail}", "no se puede hacer: {detail}"),
     "sandbox-made": ("sandbox made: {folder}", "sandbox creado: {folder}"),
     "sandbox-serve": ("start it with: gateway serve --config {path}", "arránquelo con: gateway serve --config {path}"),
+    "proven": (
+        "proven: no agreement of this set can override the floor",
+        "demostrado: ningún acuerdo de este conjunto puede anular el mínimo común",
+    ),
     "exists": ("{path} exists and is not empty", "{path} existe y no está vacío"),
 }

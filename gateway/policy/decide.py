@@ -20,7 +20,7 @@ from gateway.errors import DeniedByPolicy
 from gateway.identifiers import PARTNER_ID
 from gateway.policy.agreements import Clause
 from gateway.policy.load import PolicySet
-from gateway.trip import Partner, Permit, PolicyRequest
+from gateway.trip import Partner, Permit, PolicyRequest, Supposed
 from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import sha256
 
@@ -57,7 +57,7 @@ class DecisionPoint:
         except (ValueError, TypeError) as error:
             raise self._denied((), digest) from error
         policies = weighed.policies
-        if not weighed.permits:
+        if not weighed.permits or isinstance(request.principal, Supposed):
             raise self._denied(policies, digest)
         clauses = [self.policies.clauses[name] for name in policies if name in self.policies.clauses]
         return Permit(
@@ -76,26 +76,39 @@ class DecisionPoint:
         Raises:
             ValueError, TypeError: when something in it is not known, or does not pass the schema.
         """
+        result = self._ask(request, self.policies.parsed)
+        ids = result.diagnostics.id_annotations_by_reason
+        policies = tuple(sorted(ids.get(reason, reason) for reason in result.diagnostics.reasons))
+        permits = result.allowed and not result.diagnostics.errors and bool(policies)  # (3) (4) (5)
+        return Weighed(permits, policies)
+
+    def holding(self, parts: Mapping[str, Mapping[str, JSON]], request: PolicyRequest) -> frozenset[str]:
+        """Return which of some conditions hold of a request, each of them a permit in Cedar's JSON form.
+
+        Raises:
+            ValueError, TypeError: as `weigh` does.
+        """
+        whole = {"staticPolicies": parts, "templates": {}, "templateLinks": []}
+        result = self._ask(request, cedarpy.PolicySet.from_json_str(json.dumps(whole)))
+        return frozenset(result.diagnostics.reasons)
+
+    def _ask(self, request: PolicyRequest, policies: cedarpy.PolicySet) -> cedarpy.AuthzResult:
         _known(request, self.policies)  # (1)
         principal, kind = request.principal, _kind(request)
         store = self._store(
             kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
         )
-        result = cedarpy.is_authorized(
+        return cedarpy.is_authorized(
             {
                 "principal": {"type": kind, "id": principal.id},
                 "action": {"type": "Action", "id": request.action},
                 "resource": {"type": request.resource_type, "id": request.resource_id},
                 "context": {name: _cedar(name, value) for name, value in request.context.items()},
             },
-            self.policies.parsed,
+            policies,
             store,
             self.policies.schema,  # (2)
         )
-        ids = result.diagnostics.id_annotations_by_reason
-        policies = tuple(sorted(ids.get(reason, reason) for reason in result.diagnostics.reasons))
-        permits = result.allowed and not result.diagnostics.errors and bool(policies)  # (3) (4) (5)
-        return Weighed(permits, policies)
 
     def _denied(self, policies: tuple[str, ...], digest: str) -> DeniedByPolicy:
         decision = {"policies": list(policies), "policy_set": self.policies.digest, "request": digest}
@@ -120,6 +133,8 @@ def digest_of(request: PolicyRequest) -> str:
 
 
 def _kind(request: PolicyRequest) -> str:
+    if isinstance(request.principal, Supposed):
+        return request.principal.kind
     return "Partner" if isinstance(request.principal, Partner) else "Officer"
 
 

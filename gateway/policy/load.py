@@ -43,6 +43,7 @@ class PolicySet:
     """Policies in force, parsed once; built here only, after schema and lint have passed."""
 
     digest: str
+    text: str
     parsed: cedarpy.PolicySet
     schema: cedarpy.Schema
     parties: frozenset[str]
@@ -97,6 +98,16 @@ def load_policies(
     )
 
 
+def newest_of(root: Path, read: ReadYaml) -> tuple[Agreement, ...]:
+    """Return the newest revision of each agreement of a contracts folder, as if its parties had approved it.
+
+    Raises:
+        AgreementInvalid: when an agreement's file does not have the closed form.
+    """
+    newest = {agreement.id: agreement for agreement in load_agreements(root / "agreements", read)}
+    return tuple(newest.values())
+
+
 def compile_policies(
     rules: Rules, agreements: tuple[Agreement, ...], *, parties: Collection[str], products: Collection[str]
 ) -> PolicySet:
@@ -111,7 +122,7 @@ def compile_policies(
     clauses = {clause.policy_id: clause for agreement in agreements for clause in agreement.clauses}
     text = "\n".join([rules.floor, rules.roles, *(clause.compile() for clause in clauses.values())])
     try:
-        floor, schema = _policies(rules.floor), cedarpy.Schema.from_str(rules.schema)
+        floor, schema = parsed_policies(rules.floor), cedarpy.Schema.from_str(rules.schema)
         parsed = cedarpy.PolicySet.from_str(text)
     except ValueError as error:
         raise PoliciesInvalid(str(error)) from error
@@ -119,7 +130,7 @@ def compile_policies(
         raise PoliciesInvalid("the floor only forbids, and is not empty")
     if not (result := cedarpy.validate_policies(text, schema)):  # (2)
         raise PoliciesInvalid("; ".join(str(error) for error in result.errors))
-    policies = _policies(text)
+    policies = parsed_policies(text)
     ids = [policy["annotations"].get("id", "") for policy in policies]
     if not all(ids) or len(ids) != len(set(ids)):  # (3)
         raise PoliciesInvalid("every policy needs an @id of its own")
@@ -133,6 +144,7 @@ def compile_policies(
     }
     return PolicySet(
         digest=sha256(canonical_bytes(content)).hex(),
+        text=text,
         parsed=parsed,
         schema=schema,
         parties=frozenset(parties),
@@ -154,7 +166,8 @@ def _in_force(
     return tuple(newest.values())
 
 
-def _policies(text: str) -> list[dict[str, Any]]:
+def parsed_policies(text: str) -> list[dict[str, Any]]:
+    """Return policies in Cedar's JSON form, each with its annotations."""
     parsed: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
     if parsed["templates"]:
         raise PoliciesInvalid("templates are not used")

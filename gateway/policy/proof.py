@@ -19,7 +19,7 @@ from typing import Any
 from gateway.policy.agreements import Agreement, Clause
 from gateway.policy.decide import DecisionPoint
 from gateway.policy.load import PoliciesInvalid, PolicySet, Rules, compile_policies
-from gateway.trip import Officer, Partner, PolicyRequest
+from gateway.trip import PolicyRequest, Supposed
 
 PERMIT_ALL = '@id("any#permits-all") permit (principal, action, resource);'
 EVENT_ROWS = frozenset({"border-event"})
@@ -73,10 +73,8 @@ INVARIANTS = (
     Invariant("no-event-rows", _READ, lambda r, _: r.context["product"] not in EVENT_ROWS),
     Invariant("asylum-of-nationals", _READ, lambda r, _: r.principal.country not in r.context["asylum_of"]),  # type: ignore[operator]
     Invariant("own-audit", frozenset({"review-audit"}), lambda r, _: _own_country(r)),
-    Invariant("own-numbers", frozenset({"contest"}), lambda r, _: isinstance(r.principal, Officer) or _own_records(r)),
-    Invariant(
-        "own-country-numbers", frozenset({"contest"}), lambda r, _: isinstance(r.principal, Partner) or _own_country(r)
-    ),
+    Invariant("own-numbers", frozenset({"contest"}), lambda r, _: _own_records(r)),
+    Invariant("own-country-numbers", frozenset({"contest"}), lambda r, _: _own_country(r)),
 )
 
 
@@ -180,15 +178,15 @@ class Asked:
     def _requests(self) -> Iterator[PolicyRequest]:
         for country in self._parties:
             for roles in self._roles:
-                partner = Partner(f"{country}.ONE", country, "active", roles, ())
+                partner = Supposed("Partner", f"{country}.ONE", country, roles)
                 yield from self._of_partner(partner)
             for roles in self._officer_roles:
-                officer = Officer(f"{country}.OFFICER.ONE", country, roles)
+                officer = Supposed("Officer", f"{country}.OFFICER.ONE", country, roles)
                 for owner in self._parties:
                     yield PolicyRequest(officer, "review-audit", "AuditLog", owner, {})
                     yield PolicyRequest(officer, "contest", "Flow", owner, {})
 
-    def _of_partner(self, partner: Partner) -> Iterator[PolicyRequest]:
+    def _of_partner(self, partner: Supposed) -> Iterator[PolicyRequest]:
         other = next(name for name in self._parties if name != partner.country)
         ids = (partner.id, f"{partner.country}.TWO", f"{other}.ONE")
         countries, providers = _some(self._parties, 2), _some(ids, 2)
