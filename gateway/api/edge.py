@@ -37,6 +37,8 @@ from gateway.tokens.desk import TOKEN_PATH
 from gateway.wire.problem import PROBLEM_JSON
 
 WATCHED_PATHS = frozenset({"/healthz", "/readyz"})
+# What binds whoever takes an answer: docs/PROTECTION.md, PP-11 and PP-20.
+TERMS = b"no-individual-decision, no-onward-transfer"
 FAULT_TITLES = {
     "en": "Our trouble; nothing is wrong with the request",
     "es": "Problema nuestro; la solicitud es correcta",
@@ -141,6 +143,7 @@ class _Outgoing:
                 *_limits(self._visit.allowances),
                 (b"request-id", self._visit.request_id.encode()),
                 (b"x-content-type-options", b"nosniff"),
+                (b"data-terms", TERMS),
             ]
             message = {**message, "headers": [*message.get("headers", []), *extra]}
         await self._send(message)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The protection rules at the door; this file is about T4, T6, T7, T8 and T9 over TLS, and about each decision's proof.
+
+The agreement between Mexico and the United States ended yesterday here; the one of Guatemala still holds.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.api.edge import TERMS
+from gateway.auditlog.receipts import fields_of
+from gateway.contracting.load import packaged_root
+from gateway.errors import Reason
+from gateway.identifiers import new_id
+from gateway.onboarding.sandbox import create_sandbox
+from gateway.wire.canonical import canonical_bytes
+from tests.api.asking import line, read_refused, refused, send, signed, stored_event
+from tests.api.contesting import CELL, PURPOSE
+from tests.api.test_statistics import FLOW
+from tests.running import GTM, MEX, USA, Running
+
+EXAMPLES = packaged_root() / "flow" / "1.0.0" / "examples" / "invalid"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("protection")
+    shutil.copytree(packaged_root(), folder / "contracts")
+    agreement = folder / "contracts" / "agreements" / "mex-usa" / "1.yaml"
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    text = agreement.read_text("utf-8")
+    assert text.count('\nvalid_until: "2029-02-28"') == 1
+    agreement.write_text(text.replace('\nvalid_until: "2029-02-28"', f'\nvalid_until: "{yesterday}"'), "utf-8")
+    started = Running(create_sandbox(folder / "sandbox", contracts_root=folder / "contracts"))
+    started.start()
+    try:
+        yield started
+    finally:
+        assert started.stop() == 0
+
+
+def example(name: str) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text("utf-8"))
+    return said["record"] | {"record_id": new_id(datetime.now(UTC)), "vintage": "2025-01-15"}
+
+
+def broken(gateway: Running, record: dict[str, Any], rule: str) -> None:
+    """Push a table with one cell that breaks a rule; its report names the rule and never the value."""
+    asked = signed(gateway, [canonical_bytes(record)], product="flow", partner=record["provider"])
+    answer = refused(gateway, asked, Reason.CONTRACT_VIOLATED)
+    assert [one["code"] for one in answer.document["errors"]] == [f"rule:{rule}"]
+
+
+def test_t4_a_trait_of_a_person_refuses_the_push(gateway: Running) -> None:
+    answer = refused(gateway, signed(gateway, [line(hair_color="specimen-value")]), Reason.FORBIDDEN_FIELD)
+
+    fields = fields_of(stored_event(gateway, answer.document["audit_event"]).fields)
+    assert fields["pointer"] == "/hair_color"
+    assert "specimen-value" not in json.dumps([answer.document, fields])
+
+
+def test_t6_title_42_has_its_months(gateway: Running) -> None:
+    record = example("expulsion-without-title-42") | {"legal_basis": "USA.T42"}
+
+    assert send(gateway, signed(gateway, [canonical_bytes(record)], product="flow")).status == 201
+    broken(gateway, record | {"record_id": new_id(datetime.now(UTC)), "period": "2023-07"}, "title-42-is-expulsion")
+
+
+def test_t7_a_key_speaks_for_its_own_country(gateway: Running) -> None:
+    cell = CELL | {"record_id": new_id(datetime.now(UTC))}
+
+    refused(gateway, signed(gateway, [canonical_bytes(cell)], product="flow", partner=GTM), Reason.WRONG_PROVIDER)
+
+
+def test_t8_a_rounded_table_is_rounded(gateway: Running) -> None:
+    broken(gateway, example("not-rounded") | {"period": "2024-10"}, "rounded")
+
+
+def test_t9_an_agreement_that_ended_yesterday_opens_nothing(gateway: Running) -> None:
+    """The other direction has ended as well; who still has an agreement is answered."""
+    document = read_refused(gateway, MEX, f"{FLOW}?c[REF_AREA]=USA", Reason.DENIED_BY_POLICY, PURPOSE)
+    read_refused(gateway, USA, f"{FLOW}?c[REF_AREA]=MEX", Reason.DENIED_BY_POLICY, PURPOSE)
+
+    denied = fields_of(stored_event(gateway, document["audit_event"]).fields)
+    assert denied["policy_set"]
+    # Nothing forbade it: what would have permitted it has ended.
+    assert not denied.get("policies")
+
+
+def test_what_is_given_is_in_the_log_with_the_clause_that_gave_it(gateway: Running) -> None:
+    cell = CELL | {"record_id": new_id(datetime.now(UTC)), "period": "2020-01"}
+    assert send(gateway, signed(gateway, [canonical_bytes(cell)], product="flow")).status == 201
+
+    status, headers, _ = gateway.get(GTM, f"{FLOW}?c[REF_AREA]=USA", PURPOSE)
+
+    assert status == 200
+    fields = fields_of(stored_event(gateway, headers["audit-event"]).fields)
+    assert fields["policies"] == ["gtm-usa#usa-flow-to-gtm"]
+    assert fields["policy_set"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/contracts", "/nowhere", f"{FLOW}?c[REF_AREA]=USA"])
+def test_every_answer_says_that_nobody_is_judged_by_it(gateway: Running, path: str) -> None:
+    """PP-11 and PP-20, whatever the answer is."""
+    assert gateway.get(GTM, path, PURPOSE)[1]["data-terms"].encode() == TERMS
