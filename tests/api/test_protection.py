@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.api.edge import TERMS
 from gateway.auditlog.receipts import fields_of
-from gateway.contracting.load import packaged_root
+from gateway.contracting.load import load_contracts, packaged_root
+from gateway.contracting.strict_yaml import read_yaml
 from gateway.errors import Reason
 from gateway.identifiers import new_id
 from gateway.onboarding.sandbox import create_sandbox
+from gateway.policy.agreements import Agreement
+from gateway.policy.decide import DecisionPoint
+from gateway.policy.load import compile_policies, load_rules, newest_of
+from gateway.review.replay import did_see, evidence_of, said, simulate
 from gateway.wire.canonical import canonical_bytes
 from tests.api.asking import line, read_refused, refused, send, signed, stored_event
 from tests.api.contesting import CELL, PURPOSE
@@ -110,3 +116,52 @@ def test_what_is_given_is_in_the_log_with_the_clause_that_gave_it(gateway: Runni
 def test_every_answer_says_that_nobody_is_judged_by_it(gateway: Running, path: str) -> None:
     """PP-11 and PP-20, whatever the answer is."""
     assert gateway.get(GTM, path, PURPOSE)[1]["data-terms"].encode() == TERMS
+
+
+def test_a_simulation_lists_exactly_the_decisions_that_would_change(gateway: Running) -> None:
+    """Against the set in force nothing changes; without one agreement exactly the readings under it, run again."""
+    begun = datetime.now(UTC)
+    cell = CELL | {"record_id": new_id(begun), "period": "2020-02"}
+    assert send(gateway, signed(gateway, [canonical_bytes(cell)], product="flow")).status == 201
+    reads = [gateway.get(GTM, f"{FLOW}?c[REF_AREA]=USA", PURPOSE)[1]["audit-event"] for _ in range(3)]
+    read_refused(gateway, MEX, f"{FLOW}?c[REF_AREA]=USA", Reason.DENIED_BY_POLICY, PURPOSE)
+    root = gateway.files.folder.parent / "contracts"
+    everything = newest_of(root, read_yaml)
+
+    with gateway.storage() as storage:
+        in_force, proposed = point(root, everything), point(root, [one for one in everything if one.id != "gtm-usa"])
+        same, fewer = (
+            storage.read(lambda tx, at=at: simulate(tx, at, since=begun - timedelta(seconds=1)))
+            for at in (in_force, proposed)
+        )
+
+    assert (same.changes, same.not_replayed) == ([], 0)
+    assert same.replayed >= 5
+    changed = {change.decided.event_id: change for change in fewer.changes}
+    assert set(changed) >= set(reads)
+    for change in fewer.changes:
+        request = change.decided.request
+        assert request is not None
+        assert said(in_force, request)[0] is change.decided.permitted is True
+        assert said(proposed, request) == (False, ("floor#agreement",)) == (change.would_permit, change.policies)
+        assert evidence_of(change)["resource"] == "Flow/USA"
+
+
+def test_who_did_see_is_read_off_the_log(gateway: Running) -> None:
+    begun = datetime.now(UTC) - timedelta(seconds=1)
+    cell = CELL | {"record_id": new_id(begun), "period": "2020-03"}
+    assert send(gateway, signed(gateway, [canonical_bytes(cell)], product="flow")).status == 201
+    assert gateway.get(GTM, f"{FLOW}?c[REF_AREA]=USA", PURPOSE)[0] == 200
+
+    with gateway.storage() as storage:
+        seen = storage.read(lambda tx: did_see(tx, owner="USA", since=begun))
+        others = storage.read(lambda tx: did_see(tx, owner="MEX", since=begun))
+
+    assert seen[GTM]["purposes"] == {"STATISTICS"}
+    assert GTM not in others
+
+
+def point(root: Path, agreements: Iterable[Agreement]) -> DecisionPoint:
+    products = [contract.ref.product for contract in load_contracts(root).contracts]
+    parties = ("GTM", "MEX", "USA")
+    return DecisionPoint(compile_policies(load_rules(root), tuple(agreements), parties=parties, products=products))
