@@ -18,6 +18,7 @@ from gateway.api.routes.invitations import invitation_routes
 from gateway.api.routes.log import log_routes
 from gateway.api.routes.own import own_routes
 from gateway.api.routes.partner import partner_routes
+from gateway.api.routes.policies import policy_routes
 from gateway.api.routes.receipts import receipt_routes
 from gateway.api.routes.sdmx import sdmx_routes
 from gateway.api.routes.submissions import submission_routes
@@ -33,6 +34,7 @@ ROUTES = (
     sdmx_routes,
     log_routes,
     audit_routes,
+    policy_routes,
     correction_routes,
     invitation_routes,
     token_routes,

@@ -19,7 +19,7 @@ import typer
 from gateway.cli.operating import SETTINGS, SettingsOption, settings_of, storage_of
 from gateway.cli.speaker import FINDING, speaker_of
 from gateway.client.failures import InputUnusable
-from gateway.clock import SystemClock, format_instant, parse_instant
+from gateway.clock import SystemClock, parse_instant
 
 if TYPE_CHECKING:
     from gateway.policy.decide import DecisionPoint
@@ -158,11 +158,5 @@ def _since(text: str, at: datetime) -> datetime:
 
 
 def _print(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return format_instant(value)
-    assert isinstance(value, set | frozenset)
-    return sorted(value)
+    # A request that shows a violation has times and sets in it.
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,21 @@ class PolicySet:
     def shared_with(self, owner: str) -> tuple[str, ...]:
         """Return the countries with which an agreement in force shares an owner's flows."""
         return tuple(sorted({clause.reader for clause in self.clauses.values() if clause.owner == owner}))
+
+    def without(self, agreement_id: str) -> PolicySet:
+        """Return this set as it would be without one agreement; it has no digest, because nobody approved it."""
+        gone = [clause for clause in self.clauses.values() if clause.agreement == agreement_id]
+        text = self.text
+        for clause in gone:
+            text = text.replace(clause.compile(), "")
+        return replace(
+            self,
+            digest="",
+            text=text,
+            parsed=cedarpy.PolicySet.from_str(text),
+            agreements=tuple(one for one in self.agreements if one.id != agreement_id),
+            clauses={name: clause for name, clause in self.clauses.items() if clause not in gone},
+        )
 
 
 def load_rules(root: Path) -> Rules:

@@ -67,10 +67,10 @@ def principals(tx: Tx, *, active_only: bool = False) -> dict[str, Supposed]:
     return {one.id: one for status, one in (*partners, *officers) if status == "active" or not active_only}
 
 
-def recorded(tx: Tx, *, since: datetime) -> Iterator[Decided]:
-    """Yield the decisions of the audit log since an instant, oldest first."""
+def recorded(tx: Tx, *, since: datetime, country: str = "") -> Iterator[Decided]:
+    """Yield the decisions of the audit log since an instant, oldest first; those that a country may see, if named."""
     known = principals(tx)
-    for event in events_of(tx, KINDS, since=since):
+    for event in events_of(tx, KINDS, since=since, country=country):
         fields = fields_of(event.fields)
         refused = event.outcome == "failure"
         if not fields.get("policy_set") or (refused and fields.get("reason") != DENIED):
@@ -81,10 +81,10 @@ def recorded(tx: Tx, *, since: datetime) -> Iterator[Decided]:
         yield Decided(event.id, event.at, not refused, policies, request)
 
 
-def simulate(tx: Tx, proposed: DecisionPoint, *, since: datetime) -> Simulation:
+def simulate(tx: Tx, proposed: DecisionPoint, *, since: datetime, country: str = "") -> Simulation:
     """Ask a proposed set about every recorded decision since an instant, and return what would change."""
     found = Simulation()
-    for decided in recorded(tx, since=since):
+    for decided in recorded(tx, since=since, country=country):
         if decided.request is None:
             found.not_replayed += 1
             continue
@@ -105,7 +105,7 @@ def evidence_of(change: Change) -> dict[str, Any]:
         "asker": request.principal.id,
         "action": request.action,
         "resource": f"{request.resource_type}/{request.resource_id}",
-        "context": request.context,
+        "context": {name: _plain(value) for name, value in request.context.items()},
         "was": {"permitted": change.decided.permitted, "policies": change.decided.policies},
         "would_be": {"permitted": change.would_permit, "policies": change.policies},
     }
@@ -123,15 +123,22 @@ def said(point: DecisionPoint, request: PolicyRequest) -> tuple[bool, tuple[str,
 def did_see(tx: Tx, *, owner: str, since: datetime) -> dict[str, dict[str, Any]]:
     """Return who read numbers of a country since an instant: how often, when, for what, by partner."""
     found: dict[str, dict[str, Any]] = {}
-    for event in events_of(tx, SEEN, since=since):
+    for event in events_of(tx, SEEN, since=since, country=owner):
         fields = fields_of(event.fields)
         if fields.get("owner", event.partner_id[:3]) != owner:
             continue
-        one = found.setdefault(event.partner_id, {"count": 0, "first": event.at, "purposes": set()})
+        one = found.setdefault(event.partner_id, {"count": 0, "first": format_instant(event.at), "purposes": []})
         one["count"] += 1
-        one["last"] = event.at
-        one["purposes"] |= {str(fields["purpose"])} if fields.get("purpose") else set()
+        one["last"] = format_instant(event.at)
+        if (purpose := fields.get("purpose")) and purpose not in one["purposes"]:
+            one["purposes"].append(purpose)
     return dict(sorted(found.items()))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return sorted(value) if isinstance(value, frozenset) else value
 
 
 def _items(value: object) -> list[object]:

@@ -50,6 +50,12 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /log/{shard}/tile/{path}": REGISTERED,
     "GET /v1/audit/events": (401, 401, 200, 403, 401),
     "GET /v1/audit/events/{event_id}": (401, 401, 200, 403, 401),
+    # An officer names a partner of the own country; a partner is the one it is about.
+    "GET /v1/policy/explain": (200, 200, 404, 403, 401),
+    "GET /v1/policy/matrix": (401, 401, 200, 403, 401),
+    "GET /v1/policy/who-could-see": (401, 401, 200, 403, 401),
+    "GET /v1/policy/who-did-see": (401, 401, 200, 403, 401),
+    "GET /v1/policy/simulate": (401, 401, 200, 403, 401),
     "POST /v1/corrections": (201, 403, 201, 403, 401),
     "GET /v1/corrections": PARTNERS,
     "GET /v1/corrections/{correction_id}": (200, 404, 200, 200, 401),
@@ -65,6 +71,7 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /healthz": ANYONE,
     "GET /readyz": ANYONE,
 }
+QUERIES = {"/v1/policy/explain": "?action=submit", "/v1/policy/simulate": "?without=gtm-usa"}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +101,7 @@ def status_of(gateway: Running, operation: str, caller: str, places: dict[str, s
         return send(gateway, asked, name=caller).status
     for name, value in places.items():
         path = path.replace(name, value)
+    path += QUERIES.get(path, "")
     return gateway.get(caller, path, {"Gateway-Purpose": "STATISTICS"})[0]
 
 

@@ -27,7 +27,7 @@ from gateway.policy.decide import DecisionPoint
 from gateway.policy.load import compile_policies, load_rules, newest_of
 from gateway.review.replay import did_see, evidence_of, said, simulate
 from gateway.wire.canonical import canonical_bytes
-from tests.api.asking import line, read_refused, refused, send, signed, stored_event
+from tests.api.asking import last_event_id, line, newest_event, read_refused, refused, send, signed, stored_event
 from tests.api.contesting import CELL, PURPOSE
 from tests.api.test_statistics import FLOW
 from tests.running import GTM, MEX, USA, Running
@@ -157,7 +157,7 @@ def test_who_did_see_is_read_off_the_log(gateway: Running) -> None:
         seen = storage.read(lambda tx: did_see(tx, owner="USA", since=begun))
         others = storage.read(lambda tx: did_see(tx, owner="MEX", since=begun))
 
-    assert seen[GTM]["purposes"] == {"STATISTICS"}
+    assert seen[GTM]["purposes"] == ["STATISTICS"]
     assert GTM not in others
 
 
@@ -165,3 +165,57 @@ def point(root: Path, agreements: Iterable[Agreement]) -> DecisionPoint:
     products = [contract.ref.product for contract in load_contracts(root).contracts]
     parties = ("GTM", "MEX", "USA")
     return DecisionPoint(compile_policies(load_rules(root), tuple(agreements), parties=parties, products=products))
+
+
+SECURITY = "GTM.OFFICER.SECURITY"
+
+
+def told_by(gateway: Running, name: str, question: str) -> dict[str, Any]:
+    status, _, body = gateway.get(name, f"/v1/policy/{question}")
+    assert status == 200, body
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def test_an_officer_asks_why_about_the_own_country_and_the_look_is_recorded(gateway: Running) -> None:
+    before = last_event_id(gateway)
+    asked = "explain?action=read-flow&owner=USA&purpose=RECEPTION_PLANNING&as="
+
+    found = told_by(gateway, SECURITY, f"{asked}{GTM}")
+
+    assert not found["permitted"]
+    assert [(one["id"], one["failed"]) for one in found["missing"]] == [
+        ("gtm-usa#usa-flow-to-gtm", ['["STATISTICS"].contains(context.purpose)'])
+    ]
+    assert newest_event(gateway, "search.run", before).actor == SECURITY
+    read_refused(gateway, SECURITY, f"/v1/policy/{asked}{MEX}", Reason.NOT_FOUND)
+    read_refused(gateway, SECURITY, f"/v1/policy/explain?action=fly&as={GTM}", Reason.REQUEST_MALFORMED)
+    read_refused(gateway, SECURITY, "/v1/policy/matrix?mood=good", Reason.REQUEST_MALFORMED)
+
+
+def test_a_partner_asks_why_about_itself_and_hears_of_its_own_agreements(gateway: Running) -> None:
+    found = told_by(gateway, MEX, "explain?action=read-flow&owner=USA&purpose=STATISTICS")
+
+    assert not found["permitted"]
+    assert [one["id"] for one in found["missing"]] == ["mex-usa#usa-flow-to-mex"]
+    assert len(found["missing"][0]["failed"]) == 1
+    assert "context.at" in found["missing"][0]["failed"][0]
+    read_refused(gateway, MEX, f"/v1/policy/explain?action=submit&as={GTM}", Reason.NOT_FOUND)
+
+
+def test_an_officer_sees_who_may_and_what_would_change_for_the_own_country(gateway: Running) -> None:
+    cell = CELL | {"record_id": new_id(datetime.now(UTC)), "period": "2020-04"}
+    assert send(gateway, signed(gateway, [canonical_bytes(cell)], product="flow")).status == 201
+    read_at = gateway.get(GTM, f"{FLOW}?c[REF_AREA]=USA", PURPOSE)[1]["audit-event"]
+
+    lines = told_by(gateway, SECURITY, "matrix")["lines"]
+    could = told_by(gateway, SECURITY, "who-could-see")["lines"]
+    changes = told_by(gateway, SECURITY, "simulate?without=gtm-usa")["changes"]
+
+    assert lines
+    assert all(one["owner"] == "GTM" or one["principal"].startswith("GTM") for one in lines)
+    assert {one["principal"] for one in could} == {GTM, USA, MEX}
+    assert read_at in [one["event"] for one in changes]
+    assert {reader["partner"] for reader in told_by(gateway, "USA.OFFICER.SECURITY", "who-did-see")["readers"]} >= {GTM}
+    read_refused(gateway, SECURITY, "/v1/policy/simulate?without=mex-usa", Reason.NOT_FOUND)
+    read_refused(gateway, SECURITY, "/v1/policy/who-did-see?since=long-ago", Reason.REQUEST_MALFORMED)
