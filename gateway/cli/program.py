@@ -75,6 +75,7 @@ def program(
 
 app.command()(starting.init)
 app.command()(starting.join)
+app.command()(starting.conformance)
 app.command()(starting.doctor)
 app.command()(submitting.submit)
 app.command()(submitting.validate)

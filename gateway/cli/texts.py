@@ -134,6 +134,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
             "clave de firma {keyid}\ncertificado {certificate}"
         ),
     ),
+    "conformance": ("{mark:4}  {name}: {found}", "{mark:4}  {name}: {found}"),
+    "conformance-report": (
+        "{count} checks, {failed} failed; signed report: {path}",
+        "{count} pruebas, {failed} fallidas; informe firmado: {path}",
+    ),
     "outbox-entry": ("{state}: {id} {name} ({contract})", "{state}: {id} {name} ({contract})"),
     "outbox-problem": (
         "  tried {attempts} times, next at {next}: {problem}",
