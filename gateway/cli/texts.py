@@ -112,15 +112,15 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         (
             "next:\n"
             "1. your country's authority certifies {folder}/tls.csr; put the certificate at {folder}/tls.pem\n"
-            "2. hand tls.pem and signing.pub.pem to the operator, who enrols {partner}; compare the key by voice\n"
-            "3. put the operator's server-ca.pem, answer-keys.json and log.policy into {folder}, set gateway_url\n"
+            "2. put the operator's server-ca.pem, answer-keys.json and log.policy into {folder}, set gateway_url\n"
+            "3. gateway join with the operator's invitation of {partner}; compare the two digests by voice\n"
             "4. gateway doctor --config {folder}/client.toml"
         ),
         (
             "siguiente:\n"
             "1. la autoridad de su país certifica {folder}/tls.csr; ponga el certificado en {folder}/tls.pem\n"
-            "2. entregue tls.pem y signing.pub.pem al operador, que da de alta {partner}; confirmen la clave\n"
-            "3. ponga server-ca.pem, answer-keys.json y log.policy del operador en {folder}; fije gateway_url\n"
+            "2. ponga server-ca.pem, answer-keys.json y log.policy del operador en {folder}; fije gateway_url\n"
+            "3. gateway join con la invitación del operador para {partner}; confirmen de voz los dos resúmenes\n"
             "4. gateway doctor --config {folder}/client.toml"
         ),
     ),
