@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cedarpy
 
@@ -19,12 +19,13 @@ from gateway.clock import format_instant
 from gateway.errors import DeniedByPolicy
 from gateway.identifiers import PARTNER_ID
 from gateway.policy.agreements import Clause
-from gateway.policy.load import PolicySet
+from gateway.policy.load import PolicySet, parsed_policies
 from gateway.trip import Partner, Permit, PolicyRequest, Supposed
 from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import sha256
 
 ENTITY_STORES_MAX = 4096
+SLICES_MAX = 4096
 _ENTITY_SETS = {"countries": "Country", "providers": "Partner", "asylum_of": "Country"}
 
 
@@ -44,6 +45,7 @@ class DecisionPoint:
         self._standing = cedarpy.Entities.from_json_str(standing, schema=policies.schema)
         # Keyed by the facts themselves, so that a changed role is another store and never an old answer.
         self._store = lru_cache(maxsize=ENTITY_STORES_MAX)(self._store_of)
+        self._slice = lru_cache(maxsize=SLICES_MAX)(self._slice_of)
 
     def decide(self, request: PolicyRequest) -> Permit:
         """Return a permit with its obligations, or raise `DeniedByPolicy`; deny unless a rule permits.
@@ -76,7 +78,13 @@ class DecisionPoint:
         Raises:
             ValueError, TypeError: when something in it is not known, or does not pass the schema.
         """
-        result = self._ask(request, self.policies.parsed)
+        _known(request, self.policies)  # (1)
+        product = str(request.context.get("product", ""))
+        # What nobody knows has no slice of its own: the store of slices is bounded by what there is.
+        product = product if product in self.policies.products else ""
+        owner = request.resource_id if product else ""
+        sliced = self._slice(request.action, request.principal.country, owner, product)
+        result = self._ask(request, sliced)
         ids = result.diagnostics.id_annotations_by_reason
         policies = tuple(sorted(ids.get(reason, reason) for reason in result.diagnostics.reasons))
         permits = result.allowed and not result.diagnostics.errors and bool(policies)  # (3) (4) (5)
@@ -93,7 +101,6 @@ class DecisionPoint:
         return frozenset(result.diagnostics.reasons)
 
     def _ask(self, request: PolicyRequest, policies: cedarpy.PolicySet) -> cedarpy.AuthzResult:
-        _known(request, self.policies)  # (1)
         principal, kind = request.principal, _kind(request)
         store = self._store(
             kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
@@ -113,6 +120,22 @@ class DecisionPoint:
     def _denied(self, policies: tuple[str, ...], digest: str) -> DeniedByPolicy:
         decision = {"policies": list(policies), "policy_set": self.policies.digest, "request": digest}
         return DeniedByPolicy(extra={"decision": decision})
+
+    def _slice_of(self, action: str, reader: str, owner: str, product: str) -> cedarpy.PolicySet:
+        """Return the policies that can speak of such a request: those of its action, and its clauses' permits.
+
+        Actions have no groups, so that a policy that names other actions never applies. That nothing is lost is proven
+        with every change: `proof.py` asks this decision point.
+        """
+        rules = [policy for policy in parsed_policies(self.policies.rules) if _is_about(policy, action)]
+        clauses = [
+            clause.compile()
+            for clause in self.policies.clauses.values()
+            if (clause.reader, clause.owner, clause.product) == (reader, owner, product)
+        ]
+        named = {f"r{number}": policy for number, policy in enumerate(rules)}
+        whole = {"staticPolicies": named, "templates": {}, "templateLinks": []}
+        return cedarpy.PolicySet.from_str("\n".join([cedarpy.policies_from_json_str(json.dumps(whole)), *clauses]))
 
     def _store_of(
         self, kind: str, principal: str, country: str, roles: frozenset[str], resource_type: str, resource_id: str
@@ -136,6 +159,12 @@ def _kind(request: PolicyRequest) -> str:
     if isinstance(request.principal, Supposed):
         return request.principal.kind
     return "Partner" if isinstance(request.principal, Partner) else "Officer"
+
+
+def _is_about(policy: Mapping[str, Any], action: str) -> bool:
+    scope = policy["action"]
+    named = scope.get("entities", [scope["entity"]] if "entity" in scope else [])
+    return scope["op"] == "All" or any(entity["id"] == action for entity in named)
 
 
 def _standing_entities(policies: PolicySet) -> list[JSON]:

@@ -15,7 +15,7 @@ from typing import Any
 import cedarpy
 
 from gateway.policy.decide import DecisionPoint, Weighed
-from gateway.policy.load import parsed_policies
+from gateway.policy.load import parsed_policies, text_of
 from gateway.trip import PolicyRequest
 
 MISSING_SHOWN_MAX = 20
@@ -81,7 +81,7 @@ class Explainer:
             for item in policies.agreements
             for clause in item.clauses
         }
-        self._rules = {rule.id: rule for rule in _rules(policies.text, said)}
+        self._rules = {rule.id: rule for rule in _rules(text_of(policies.rules, policies.clauses.values()), said)}
 
     def explain(self, request: PolicyRequest, *, viewer: str | None) -> Explanation:
         """Say why; `viewer` is the country that is told, None the operator."""

@@ -9,7 +9,7 @@ suspended, is simply no permit.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class PolicySet:
     """Policies in force, parsed once; built here only, after schema and lint have passed."""
 
     digest: str
-    text: str
+    # Floor and roles; the permits of the clauses join them.
+    rules: str
     parsed: cedarpy.PolicySet
     schema: cedarpy.Schema
     parties: frozenset[str]
@@ -57,17 +58,13 @@ class PolicySet:
 
     def without(self, agreement_id: str) -> PolicySet:
         """Return this set as it would be without one agreement; it has no digest, because nobody approved it."""
-        gone = [clause for clause in self.clauses.values() if clause.agreement == agreement_id]
-        text = self.text
-        for clause in gone:
-            text = text.replace(clause.compile(), "")
+        kept = {name: clause for name, clause in self.clauses.items() if clause.agreement != agreement_id}
         return replace(
             self,
             digest="",
-            text=text,
-            parsed=cedarpy.PolicySet.from_str(text),
+            parsed=cedarpy.PolicySet.from_str(text_of(self.rules, kept.values())),
             agreements=tuple(one for one in self.agreements if one.id != agreement_id),
-            clauses={name: clause for name, clause in self.clauses.items() if clause not in gone},
+            clauses=kept,
         )
 
 
@@ -113,6 +110,11 @@ def load_policies(
     )
 
 
+def text_of(rules: str, clauses: Iterable[Clause]) -> str:
+    """Return the rules and the permits of some clauses as one text."""
+    return "\n".join([rules, *(clause.compile() for clause in clauses)])
+
+
 def newest_of(root: Path, read: ReadYaml) -> tuple[Agreement, ...]:
     """Return the newest revision of each agreement of a contracts folder, as if its parties had approved it.
 
@@ -135,7 +137,8 @@ def compile_policies(
         PoliciesInvalid: when one of these does not hold.
     """
     clauses = {clause.policy_id: clause for agreement in agreements for clause in agreement.clauses}
-    text = "\n".join([rules.floor, rules.roles, *(clause.compile() for clause in clauses.values())])
+    both = f"{rules.floor}\n{rules.roles}"
+    text = text_of(both, clauses.values())
     try:
         floor, schema = parsed_policies(rules.floor), cedarpy.Schema.from_str(rules.schema)
         parsed = cedarpy.PolicySet.from_str(text)
@@ -159,7 +162,7 @@ def compile_policies(
     }
     return PolicySet(
         digest=sha256(canonical_bytes(content)).hex(),
-        text=text,
+        rules=both,
         parsed=parsed,
         schema=schema,
         parties=frozenset(parties),

@@ -13,8 +13,9 @@ import pytest
 from gateway.contracting.load import load_contracts
 from gateway.contracting.strict_yaml import read_yaml
 from gateway.policy.agreements import Agreement, load_agreements
-from gateway.policy.load import load_rules
-from gateway.policy.proof import EVENT_ROWS, INVARIANTS, prove
+from gateway.policy.decide import DecisionPoint
+from gateway.policy.load import compile_policies, load_rules, text_of
+from gateway.policy.proof import EVENT_ROWS, INVARIANTS, Asked, prove
 
 ROOT = Path(__file__).parents[3] / "contracts"
 PARTIES = ("GTM", "MEX", "USA")
@@ -94,3 +95,19 @@ def test_every_product_about_single_acts_is_forbidden_by_name() -> None:
 
     assert about_acts == EVENT_ROWS
     assert all(f'"{product}"' in RULES.floor for product in about_acts)
+
+
+def test_what_is_left_out_of_a_decision_would_not_have_changed_it() -> None:
+    """The decision point leaves out the permits of other clauses; the whole set says the same, with the same ids."""
+    policies = compile_policies(RULES, AGREEMENTS, parties=PARTIES, products=PRODUCTS)
+    point = DecisionPoint(policies)
+    requests = list(Asked(policies, text_of(policies.rules, policies.clauses.values()))._requests())
+
+    permitted = 0
+    for request in requests[::7]:
+        whole = point._ask(request, policies.parsed)
+        names = whole.diagnostics.id_annotations_by_reason
+        ids = tuple(sorted(names[reason] for reason in whole.diagnostics.reasons))
+        assert point.weigh(request) == (whole.allowed, ids)
+        permitted += whole.allowed
+    assert permitted > 20
