@@ -127,6 +127,19 @@ def who_did_see(owner: OwnerArgument, since: SinceOption = "", config: SettingsO
         _print(storage.read(lambda tx: did_see(tx, owner=owner, since=_since(since, at))))
 
 
+@app.command()
+def pages(
+    ctx: typer.Context,
+    contracts: Annotated[Path, typer.Argument(help="The contracts folder.")],
+) -> None:
+    """Write each agreement as a page in English and in Spanish, where it is not as it should be."""
+    from gateway.contracting.strict_yaml import read_yaml
+    from gateway.policy.pages import write_pages
+
+    for path in write_pages(contracts, read_yaml):
+        speaker_of(ctx).tell("contract-built", path=path)
+
+
 @contextmanager
 def _in_force(config: Path) -> Iterator[tuple[Storage, DecisionPoint, datetime]]:
     from gateway.contracting.load import packaged_root
