@@ -112,6 +112,9 @@ BEGIN
     GRANT SELECT ON partner, partner_key, officer, certificate_pin, approval, lifecycle, alembic_version TO gateway_serving;
     GRANT SELECT ON log_head, leaf, tile, checkpoint, contested_record TO gateway_serving;
     GRANT INSERT ON event, event_audience, pending_event TO gateway_serving;
+    -- An agreement's requests count over all processes, so that whoever answers counts them.
+    GRANT SELECT, INSERT, DELETE ON spent_request TO gateway_serving;
+    GRANT UPDATE (count) ON spent_request TO gateway_serving;
 
     GRANT SELECT ON flow_1_series TO gateway_serving;
 

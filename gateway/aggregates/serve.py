@@ -23,7 +23,6 @@ from gateway.errors import (
     NotAPublishedTable,
     NotFound,
     PurposeMissing,
-    Refusal,
     RequestMalformed,
     UnitsDiffer,
 )
@@ -66,11 +65,10 @@ def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
         if desk.publishes:
             publish_accepted(desk)  # (4)
         body = _spool(reading, question, at=now)  # (5)
-        try:
+        with ExitStack() as unsent:
+            unsent.callback(body.close)
             event_id = record_read(reading)  # (6)
-        except Refusal:
-            body.close()
-            raise
+            unsent.pop_all()
     size = body.tell()
     body.seek(0)
     cells, suppressed = reading.cells.total(), reading.suppressed.total()
