@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 QUICK := not conformance and not data and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types arch pytest bench bench-pull conformance soak fuzz lock clean
+.PHONY: help demo test lint types arch pytest bench bench-pull bench-policy conformance soak fuzz lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -48,6 +48,9 @@ bench: $(READY) ## how fast, beside what one core can do, a plain build and a ba
 
 bench-pull: $(READY) ## p95 of typical pulls with the public data loaded ten times over; ARGS="--engine sqlite"
 	$(BIN)/python -m tests.bench.pull $(ARGS)
+
+bench-policy: $(READY) ## median of a decision and an explanation at 50 partners and 20 products
+	$(BIN)/python -m tests.bench.policy
 
 conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and more) against a running gateway, and the public data
 	.ci/tools curl openssl nginx haproxy promtool systemd-analyze node npm

@@ -46,7 +46,7 @@ from gateway.errors import Reason, Refusal
 from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.together import Together
-from gateway.jobs import JobsDesk, jobs
+from gateway.jobs import JobsDesk, ends_of, jobs
 from gateway.onboarding.in_force import load_in_force
 from gateway.operational_log import configure_log
 from gateway.policy.decide import DecisionPoint
@@ -225,7 +225,7 @@ def _metrics_listener(gateway: Gateway, connections: Callable[[], int]) -> Itera
     if not settings.metrics_port:
         yield
         return
-    scraped = Scraped(gateway.desk, partial(_expiries, gateway), connections)
+    scraped = Scraped(gateway.desk, partial(_expiries, gateway), connections, partial(ends_of, gateway.desk))
     metrics.registry.register(StandingCollector(scraped, metrics))
     with _named("metrics_port", settings.metrics_port):
         listener, thread = start_http_server(settings.metrics_port, settings.metrics_host, metrics.registry)

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     CERTIFICATE_REVOKED = "certificate-revoked"
     UNKNOWN_PARTNER = "unknown-partner"
     PARTNER_SUSPENDED = "partner-suspended"
+    INVITATION_INVALID = "invitation-invalid"
     SIGNATURE_MISSING = "signature-missing"
     SIGNATURE_MALFORMED = "signature-malformed"
     SIGNATURE_COMPONENT_MISSING = "signature-component-missing"
@@ -159,6 +160,12 @@ class PartnerSuspended(Refusal):
     reason = Reason.PARTNER_SUSPENDED
     en = "The partner {partner} is {status}."
     es = "El socio {partner} tiene el estado {status}."
+
+
+class InvitationInvalid(Refusal):
+    reason = Reason.INVITATION_INVALID
+    en = "The invitation does not hold: {what}."
+    es = "La invitación no vale: {what}."
 
 
 class SignatureMissing(Refusal):

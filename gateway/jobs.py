@@ -19,6 +19,7 @@ from gateway.api.refusals import record_bursts
 from gateway.corrections.deliver import DeliveryDesk, deliver_due
 from gateway.errors import Refusal
 from gateway.intake.retention import delete_expired
+from gateway.onboarding.expiry import Ending, endings, warn
 from gateway.storage.rollups import fold
 
 BURSTS_SECONDS = 10
@@ -26,6 +27,7 @@ FOLD_SECONDS = 60
 NOTICES_SECONDS = 1
 VINTAGES_SECONDS = 2
 DAY_SECONDS = 86_400
+ENDS_SECONDS = 3600
 RETRY_SECONDS = 300
 
 log = structlog.get_logger()
@@ -50,6 +52,7 @@ def jobs(parts: JobsDesk) -> list[Coroutine[Any, Any, None]]:
         every(VINTAGES_SECONDS, partial(publish_accepted, desk.aggregates), "vintages not published"),
         every(NOTICES_SECONDS, partial(_deliver, parts), "notices not sent"),
         _retention(parts),
+        _warn_of_ends(desk),
         _warn_of_stale_lists(desk),
     ]
 
@@ -88,6 +91,27 @@ async def _warn_of_stale_lists(desk: Desk) -> None:
     while True:
         desk.intake.anchors.warn_of_stale_lists(at=desk.intake.clock.now())
         await asyncio.sleep(DAY_SECONDS)
+
+
+async def _warn_of_ends(desk: Desk) -> None:
+    while True:
+        await _succeeds(partial(_warn, desk), "ends not looked at")
+        await asyncio.sleep(ENDS_SECONDS)
+
+
+def _warn(desk: Desk) -> None:
+    intake = desk.intake
+    found = ends_of(desk)
+    if count := warn(intake.storage, found, at=intake.clock.now()):
+        log.warning("something ends soon", count=count)
+        desk.keeper.wake()
+
+
+def ends_of(desk: Desk) -> list[Ending]:
+    """Return everything in force here that has an end."""
+    intake = desk.intake
+    anchors, agreements = intake.anchors.by_country.values(), intake.policy.policies.agreements
+    return intake.storage.read(lambda tx: list(endings(tx, anchors, agreements)))
 
 
 async def _retention(parts: JobsDesk) -> None:

@@ -80,8 +80,12 @@ class Settings(BaseSettings):
     body_seconds_max: int = Field(default=120, ge=1, le=3600, description="Longest time for a body to arrive.")
     receipt_wait_seconds: float = Field(default=3.0, ge=0, le=30, description="Wait for the receipt before a 202.")
     worker_threads: int = Field(default=16, ge=1, le=256, description="Submissions worked on at once.")
-    requests_per_second: float = Field(default=200, gt=0, le=100_000, description="Sustained rate of one partner.")
-    requests_burst: int = Field(default=400, ge=1, le=1_000_000, description="Requests of one partner at once.")
+    requests_per_second: float = Field(
+        default=200, gt=0, le=100_000, description="Sustained rate of one partner, for each of submit, read and other."
+    )
+    requests_burst: int = Field(
+        default=400, ge=1, le=1_000_000, description="Requests of one partner at once, for each of these."
+    )
     connections_max: int = Field(default=512, ge=1, le=65_536, description="Open connections of the listener.")
     checkpoint_idle_seconds: float = Field(default=60, ge=1, le=3600, description="Re-signing when nothing happens.")
     retention_hour: int = Field(default=3, ge=0, le=23, description="UTC hour of the daily deletion.")

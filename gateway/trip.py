@@ -81,6 +81,16 @@ class Officer:
     roles: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """A partner or officer of whom it is only asked what they could do; the decision point gives it no permit."""
+
+    kind: Literal["Partner", "Officer"]
+    id: str
+    country: str
+    roles: frozenset[str]
+
+
 class RecordLines(Protocol):
     """The decoded body, line by line without LF; it may be iterated more than once and holds constant memory."""
 
@@ -235,7 +245,7 @@ class ValidSubmission:
 class PolicyRequest:
     """What is asked of the decision point: facts from trusted places only."""
 
-    principal: Partner | Officer
+    principal: Partner | Officer | Supposed
     action: str
     resource_type: str
     resource_id: str

@@ -98,6 +98,11 @@ BEGIN
     GRANT UPDATE (withdrawn_at) ON contest TO gateway_web;
     GRANT DELETE ON contested_record TO gateway_web;
     GRANT UPDATE (last_number, delivered_number, attempts, next_at) ON subscriber TO gateway_web;
+    -- What an invited body says of itself is kept once; whom it makes a partner, another role decides.
+    GRANT UPDATE (answered_at, envelope, certificate) ON invitation TO gateway_web;
+    GRANT INSERT ON expiry_warning TO gateway_web;
+    GRANT INSERT, DELETE ON spent_request TO gateway_web;
+    GRANT UPDATE (count) ON spent_request TO gateway_web;
     -- Not evidence: nonces of open windows, and sums that can be made again.
     GRANT INSERT, DELETE ON nonce, rollup_delta TO gateway_web;
     GRANT INSERT ON rollup TO gateway_web;
@@ -107,6 +112,9 @@ BEGIN
     GRANT SELECT ON partner, partner_key, officer, certificate_pin, approval, lifecycle, alembic_version TO gateway_serving;
     GRANT SELECT ON log_head, leaf, tile, checkpoint, contested_record TO gateway_serving;
     GRANT INSERT ON event, event_audience, pending_event TO gateway_serving;
+    -- An agreement's requests count over all processes, so that whoever answers counts them.
+    GRANT SELECT, INSERT, DELETE ON spent_request TO gateway_serving;
+    GRANT UPDATE (count) ON spent_request TO gateway_serving;
 
     GRANT SELECT ON flow_1_series TO gateway_serving;
 

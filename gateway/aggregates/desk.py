@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from gateway.aggregates.dataflow import Dataflow
 from gateway.aggregates.observations import DataQuery, Observation, Structure
-from gateway.aggregates.quota import Quota
+from gateway.aggregates.quota import Allowance, Quota
 from gateway.clock import Clock
 from gateway.contracting.contract import ContractSet
 from gateway.policy.decide import DecisionPoint
@@ -74,6 +74,7 @@ class Pulled:
     suppressed_count: int
     event_id: str
     newest: str
+    allowances: tuple[Allowance, ...] = ()
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body and let go of it."""

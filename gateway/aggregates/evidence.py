@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from gateway.aggregates.desk import AggregatesDesk, DataRequest, Question
+from gateway.aggregates.quota import Allowance
 from gateway.auditlog.event_kinds import AggregateRead, AggregateRefused
 from gateway.auditlog.events import AuditEvent, query_digest, record_event
 from gateway.errors import RateLimited, Refusal, StorageUnavailable
@@ -35,6 +36,7 @@ class Reading:
     cells: Counter[str] = field(default_factory=Counter)
     suppressed: Counter[str] = field(default_factory=Counter)
     newest: str = ""
+    allowances: list[Allowance] = field(default_factory=list)
 
     @property
     def dataflow(self) -> str:
@@ -115,6 +117,7 @@ def _record(reading: Reading, events: Mapping[str | None, AuditEvent]) -> str:
 
     def work(tx: Tx) -> list[str]:
         now = desk.clock.now()
+        reading.allowances = _spent(tx, reading)
         return [
             record_event(
                 tx,
@@ -129,3 +132,13 @@ def _record(reading: Reading, events: Mapping[str | None, AuditEvent]) -> str:
         ]
 
     return desk.storage.write(work)[0]
+
+
+def _spent(tx: Tx, reading: Reading) -> list[Allowance]:
+    """Count the request under each agreement that permitted it, whatever came of it, in the order of the owners."""
+    quota, at = reading.desk.quota, reading.desk.clock.now()
+    return [
+        quota.take(tx, reading.reader.id, owner, per_hour=cast("int", per_hour), at=at)
+        for owner, permit in sorted(reading.permits.items())
+        if (per_hour := permit.obligations.get("requests_per_hour"))
+    ]

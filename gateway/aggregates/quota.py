@@ -1,36 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often an agreement lets a partner ask; this file is about its requests per hour, counted by this process."""
+"""How often an agreement lets a partner ask; this file is about its requests per hour, counted over all processes.
+
+A request is counted by minute in the very transaction that records it, so that the count costs no other one and holds
+for every gateway on the database. Who is over the limit is refused from memory until there can be room again.
+"""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections import deque
+from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from gateway.errors import RateLimited
+from gateway.storage import life
+from gateway.storage.engine import Tx
 
-HOUR = timedelta(hours=1)
+HOUR: Final = timedelta(hours=1)
+MINUTE: Final = timedelta(minutes=1)
+FULL_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a caller may still ask under one limit: `limit` in `window_seconds`, and when there is more again."""
+
+    name: str
+    limit: int
+    window_seconds: int
+    remaining: int
+    reset_seconds: int
 
 
 class Quota:
-    """The requests of the last hour, by partner and owner."""
+    """The limits of agreements, by reader and owner."""
 
     def __init__(self) -> None:
-        self._asked: dict[tuple[str, str], deque[datetime]] = {}
-        self._turn = threading.Lock()
+        self._full: OrderedDict[tuple[str, str], datetime] = OrderedDict()
 
-    def take(self, reader: str, owner: str, *, per_hour: int, at: datetime) -> None:
-        """Count one request of a reader for an owner's numbers.
+    def look(self, reader: str, owner: str, *, at: datetime) -> None:
+        """Refuse a reader of whom it is known that it is over the limit.
+
+        Raises:
+            RateLimited: with the seconds until the agreement gives more.
+        """
+        if (until := self._full.get((reader, owner), at)) > at:
+            raise RateLimited(retry_after_seconds=math.ceil((until - at).total_seconds()))
+
+    def take(self, tx: Tx, reader: str, owner: str, *, per_hour: int, at: datetime) -> Allowance:
+        """Count one request of a reader for an owner's numbers; what is refused leaves no count.
 
         Raises:
             RateLimited: when the agreement gives no more in this hour, with the seconds until it does.
         """
-        with self._turn:
-            asked = self._asked.setdefault((reader, owner), deque())
-            while asked and asked[0] <= at - HOUR:
-                asked.popleft()
-            if len(asked) >= per_hour:
-                wait = asked[len(asked) - per_hour] + HOUR - at
-                raise RateLimited(retry_after_seconds=max(1, math.ceil(wait.total_seconds())))
-            asked.append(at)
+        minute = at.replace(second=0, microsecond=0)
+        # One minute more than an hour, so that within no hour more are given than the agreement says.
+        count, oldest = life.spend_request(tx, reader, owner, minute=minute, since=minute - HOUR)
+        frees = oldest + HOUR + MINUTE
+        if count > per_hour:
+            self._full[reader, owner] = frees
+            if len(self._full) > FULL_MAX:
+                self._full.popitem(last=False)
+            self.look(reader, owner, at=at)
+        seconds = math.ceil((frees - at).total_seconds())
+        return Allowance(f"flow-{owner}", per_hour, round(HOUR.total_seconds()), per_hour - count, seconds)

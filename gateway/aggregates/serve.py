@@ -18,7 +18,14 @@ from gateway.aggregates.mirror import FLOW_MIRROR, mirror_observations
 from gateway.aggregates.observations import DataQuery, Observation
 from gateway.aggregates.protect import Terms, is_asylum
 from gateway.aggregates.vintages import publish_accepted
-from gateway.errors import DeniedByPolicy, NotAPublishedTable, NotFound, PurposeMissing, RequestMalformed, UnitsDiffer
+from gateway.errors import (
+    DeniedByPolicy,
+    NotAPublishedTable,
+    NotFound,
+    PurposeMissing,
+    RequestMalformed,
+    UnitsDiffer,
+)
 from gateway.policy.agreements import FLOOR_MIN, PURPOSES, clauses_for
 from gateway.policy.requests import read_flow, read_own
 from gateway.storage.engine import Tx
@@ -52,17 +59,21 @@ def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
         _refuse_sums(question)
         asked = _owners(question)
         reading.named_owners = asked & desk.policy.policies.parties
-        _refuse_protected(desk, reader, question)
+        asylum_of = _asylum_of(desk, question)
         reading.purpose = _purpose(reading, asked)  # (2)
-        _ask_owners(reading, asked, at=now)  # (3)
+        _ask_owners(reading, asked, asylum_of, at=now)  # (3)
         if desk.publishes:
             publish_accepted(desk)  # (4)
         body = _spool(reading, question, at=now)  # (5)
-        event_id = record_read(reading)  # (6)
+        with ExitStack() as unsent:
+            unsent.callback(body.close)
+            event_id = record_read(reading)  # (6)
+            unsent.pop_all()
     size = body.tell()
     body.seek(0)
     cells, suppressed = reading.cells.total(), reading.suppressed.total()
-    return Pulled(question.media_type, body, size, cells, suppressed, event_id, reading.newest)
+    allowances = tuple(reading.allowances)
+    return Pulled(question.media_type, body, size, cells, suppressed, event_id, reading.newest, allowances)
 
 
 def _owners(question: Question) -> frozenset[str]:
@@ -87,19 +98,22 @@ def _refuse_sums(question: Question) -> None:
             raise NotAPublishedTable(what=f"a total over {dimension}")
 
 
-def _refuse_protected(desk: AggregatesDesk, reader: Partner, question: Question) -> None:
-    """Refuse outright what could only be answered with cells that must not be shown."""
+def _asylum_of(desk: AggregatesDesk, question: Question) -> frozenset[str]:
+    """Return the party of whose nationals asylum is all that is asked for, which its own partners may not ask.
+
+    Raises:
+        NotAPublishedTable: when asylum is asked for below the country.
+    """
     structure, query = question.structure, question.query
     if structure.id == FLOW_MIRROR:
-        return
+        return frozenset()
     types = query.named(structure, "FLOW_TYPE")
     if not types or not all(is_asylum(kind) for kind in types):
-        return
-    if query.named(structure, "CITIZENSHIP") == {reader.country}:
-        decision = {"policies": ["protection#asylum-of-nationals"], "policy_set": desk.policy.policies.digest}
-        raise DeniedByPolicy(extra={"decision": decision})
+        return frozenset()
     if (schemes := query.named(structure, "PLACE_SCHEME")) and "_T" not in schemes:
         raise NotAPublishedTable(what="asylum below the country")
+    citizens = query.named(structure, "CITIZENSHIP")
+    return citizens & desk.policy.policies.parties if len(citizens) == 1 else frozenset()
 
 
 def _purpose(reading: Reading, asked: frozenset[str]) -> str:
@@ -125,7 +139,7 @@ def _purpose(reading: Reading, asked: frozenset[str]) -> str:
     return purposes[0] if purposes else ""
 
 
-def _ask_owners(reading: Reading, asked: frozenset[str], *, at: datetime) -> None:
+def _ask_owners(reading: Reading, asked: frozenset[str], asylum_of: frozenset[str], *, at: datetime) -> None:
     """Ask once for each owner: who is named must permit it, of the others whoever does."""
     desk, reader, shape = reading.desk, reading.reader, reading.desk.flow.shape
     mirrored = reading.question is not None and reading.question.structure.id == FLOW_MIRROR
@@ -136,7 +150,13 @@ def _ask_owners(reading: Reading, asked: frozenset[str], *, at: datetime) -> Non
             read_own(reader, product=shape.product)
             if own
             else read_flow(
-                reader, owner=owner, purpose=reading.purpose, at=at, product=shape.product, major=shape.major
+                reader,
+                owner=owner,
+                purpose=reading.purpose,
+                at=at,
+                product=shape.product,
+                major=shape.major,
+                asylum_of=asylum_of,
             )
         )
         try:
@@ -147,9 +167,8 @@ def _ask_owners(reading: Reading, asked: frozenset[str], *, at: datetime) -> Non
             reading.permits[owner] = permit
     if reading.denials and (asked or not reading.permits):
         raise list(reading.denials.values())[-1]
-    for owner, permit in reading.permits.items():
-        if per_hour := permit.obligations.get("requests_per_hour"):
-            desk.quota.take(reader.id, owner, per_hour=cast("int", per_hour), at=at)
+    for owner in reading.permits:
+        desk.quota.look(reader.id, owner, at=at)
 
 
 def _spool(reading: Reading, question: Question, *, at: datetime) -> BinaryIO:

@@ -14,8 +14,11 @@ from gateway.api.routes.audit import audit_routes
 from gateway.api.routes.contracts import contract_routes
 from gateway.api.routes.corrections import correction_routes
 from gateway.api.routes.health import health_routes
+from gateway.api.routes.invitations import invitation_routes
 from gateway.api.routes.log import log_routes
 from gateway.api.routes.own import own_routes
+from gateway.api.routes.partner import partner_routes
+from gateway.api.routes.policies import policy_routes
 from gateway.api.routes.receipts import receipt_routes
 from gateway.api.routes.sdmx import sdmx_routes
 from gateway.api.routes.submissions import submission_routes
@@ -27,10 +30,13 @@ ROUTES = (
     receipt_routes,
     contract_routes,
     own_routes,
+    partner_routes,
     sdmx_routes,
     log_routes,
     audit_routes,
+    policy_routes,
     correction_routes,
+    invitation_routes,
     token_routes,
     wellknown_routes,
     health_routes,

@@ -37,6 +37,7 @@ _ANSWERS: Final[dict[str, Mapping[int, tuple[str, ...]]]] = {
     "/log/{shard}/checkpoint": {200: _TEXT},
     "/log/{shard}/tile/{path}": {200: ("application/octet-stream",)},
     "POST /v1/corrections": {201: _JSON, 200: _JSON},
+    "/v1/invitations/{partner_id}": {201: _JSON},
     "/oauth/keys": {200: ("application/jwk-set+json",)},
     "/.well-known/gateway-keys": {200: ("application/jwk-set+json",)},
     "/problems/{reason}": {200: ("text/html",)},
@@ -47,6 +48,7 @@ _REFUSED_ALWAYS: Final[tuple[int, ...]] = (400, 401, 403, 404, 429, 503)
 _BODIES: Final[dict[str, tuple[str, ...]]] = {
     TOKEN_PATH: ("application/x-www-form-urlencoded",),
     "/v1/corrections": _JSON,
+    "/v1/invitations/{partner_id}": _JSON,
 }
 
 

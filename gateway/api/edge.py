@@ -8,7 +8,8 @@ is our trouble, an incident id and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -20,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.aggregates.quota import Allowance
 from gateway.api.answers import SignedAnswer, asked_for, is_signed
 from gateway.api.bearer import challenge, oauth_document
 from gateway.api.desk import Desk
@@ -29,12 +31,14 @@ from gateway.api.problems import problem_of
 from gateway.api.refusals import record_refusal
 from gateway.api.requests import check_request, target_uri
 from gateway.api.visit import Visit, peer_of, place_of, visit_of
-from gateway.errors import NotFound, Refusal, RequestMalformed
+from gateway.errors import NotFound, RateLimited, Refusal, RequestMalformed
 from gateway.identifiers import new_id
 from gateway.tokens.desk import TOKEN_PATH
 from gateway.wire.problem import PROBLEM_JSON
 
 WATCHED_PATHS = frozenset({"/healthz", "/readyz"})
+# What binds whoever takes an answer: docs/PROTECTION.md, PP-11 and PP-20.
+TERMS = b"no-individual-decision, no-onward-transfer"
 FAULT_TITLES = {
     "en": "Our trouble; nothing is wrong with the request",
     "es": "Problema nuestro; la solicitud es correcta",
@@ -103,7 +107,23 @@ class Edge:
             self._desk.rate.take(visit.source, at=visit.at)
             raise
         if scope["method"] != "GET" or visit.path not in WATCHED_PATHS:
-            self._desk.rate.take(visit.source, at=visit.at)
+            self._spend(visit, action_of(scope["method"], visit.path))
+
+    def _spend(self, visit: Visit, action: str) -> None:
+        try:
+            allowance = self._desk.rate.take(visit.source, action, at=visit.at)
+        except RateLimited as refusal:
+            allowance = replace(self._desk.rate.spent(), reset_seconds=refusal.retry_after_seconds or 1)
+            visit.allowances.append(replace(allowance, name=action))
+            raise
+        visit.allowances.append(replace(allowance, name=action))
+
+
+def action_of(method: str, path: str) -> str:
+    """Return the kind of action that a request counts as: each has a limit of its own."""
+    if path.startswith("/sdmx/"):
+        return "read"
+    return "submit" if method == "POST" and path.startswith("/v1/submissions/") else "other"
 
 
 class _Outgoing:
@@ -119,9 +139,23 @@ class _Outgoing:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            extra = [(b"request-id", self._visit.request_id.encode()), (b"x-content-type-options", b"nosniff")]
+            extra = [
+                *_limits(self._visit.allowances),
+                (b"request-id", self._visit.request_id.encode()),
+                (b"x-content-type-options", b"nosniff"),
+                (b"data-terms", TERMS),
+            ]
             message = {**message, "headers": [*message.get("headers", []), *extra]}
         await self._send(message)
+
+
+def _limits(allowances: Sequence[Allowance]) -> list[tuple[bytes, bytes]]:
+    """Return RateLimit and RateLimit-Policy as the draft of IETF HTTPAPI writes them: lists of structured fields."""
+    if not allowances:
+        return []
+    policy = ", ".join(f'"{one.name}";q={one.limit};w={one.window_seconds}' for one in allowances)
+    left = ", ".join(f'"{one.name}";r={one.remaining};t={one.reset_seconds}' for one in allowances)
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 
 
 async def refused(desk: Desk, visit: Visit, refusal: Refusal) -> Response:

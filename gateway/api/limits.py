@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often a caller may ask; this file is about token buckets, and about counting what they turn away.
 
+A partner has a bucket for each kind of action, whichever of its certificates it uses: who reads too much still submits.
+
 A flood is an event, not a million events: everything that one caller is refused in a row is counted, and the
 count becomes one audit event when the burst is over or a minute has passed. Strangers, of whom there can be any
 number, share what they may leave in the log.
@@ -20,6 +22,7 @@ from typing import NamedTuple
 
 import anyio
 
+from gateway.aggregates.quota import Allowance
 from gateway.errors import RateLimited
 
 CALLERS_MAX = 10_000
@@ -71,8 +74,8 @@ class RateLimit:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._turn = threading.Lock()
 
-    def take(self, caller: str, *, at: datetime) -> None:
-        """Spend one token of a caller.
+    def take(self, caller: str, *, at: datetime) -> Allowance:
+        """Spend one token of a caller, and return what is left.
 
         Raises:
             RateLimited: when there is none, with the seconds until there is.
@@ -88,6 +91,12 @@ class RateLimit:
             if bucket.tokens < 1:
                 raise RateLimited(retry_after_seconds=math.ceil((1 - bucket.tokens) / self._per_second))
             bucket.tokens -= 1
+            return self.allowance(bucket.tokens)
+
+    def allowance(self, tokens: float) -> Allowance:
+        """Return how many tokens are left as what a caller is told: it may use them until the bucket is full again."""
+        window, reset = (math.ceil(part / self._per_second) for part in (self._burst, self._burst - tokens))
+        return Allowance("", self._burst, max(1, window), math.floor(tokens), reset)
 
 
 class Admission:
@@ -104,15 +113,20 @@ class Admission:
         self._names: OrderedDict[str, str] = OrderedDict()
         self._turn = threading.Lock()
 
-    def take(self, source: str, *, at: datetime) -> None:
-        """Spend one request of a caller.
+    def take(self, source: str, action: str = "", *, at: datetime) -> Allowance:
+        """Spend one request of a caller for an action, and return what is left.
 
         Raises:
             RateLimited: when there is none left.
         """
-        if self.name_of(source) is None:
+        name = self.name_of(source)
+        if name is None:
             self._strangers.take(source, at=at)
-        self._partners.take(source, at=at)
+        return self._partners.take(f"{action} {name or source}", at=at)
+
+    def spent(self) -> Allowance:
+        """Return what a caller is told whose request was one too many."""
+        return self._partners.allowance(0)
 
     def know(self, source: str, name: str) -> None:
         """Note for whom a certificate was found pinned."""

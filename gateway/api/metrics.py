@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a machine may watch; this file is about the ten Prometheus metrics, on a listener of their own.
+"""What a machine may watch; this file is about the Prometheus metrics, on a listener of their own.
 
 No label names a partner, an officer or anything that was sent: counts by partner belong to the audit log, which says
 who may see them. What the database knows is read when somebody scrapes, so that nothing here can be out of date.
@@ -7,7 +7,8 @@ who may see them. What the database knows is read when somebody scrapes, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
@@ -21,6 +22,7 @@ from gateway.api.desk import Desk
 from gateway.api.routes.health import reasons_against
 from gateway.auditlog.keeper import KeeperStatus
 from gateway.errors import StorageUnavailable
+from gateway.onboarding.expiry import Ending, first_ends
 from gateway.storage import log
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
@@ -62,6 +64,7 @@ class Scraped:
     desk: Desk
     expiries: Callable[[], Mapping[str, datetime]]
     connections: Callable[[], int]
+    endings: Callable[[], Iterable[Ending]]
 
 
 class Metered:
@@ -124,6 +127,7 @@ class StandingCollector(Collector):
         yield from self._log(now)
         ends = {name: (end - now).total_seconds() for name, end in self._scraped.expiries().items()}
         yield _gauges("gateway_certificate_expiry_seconds", "Seconds until a certificate ends.", "subject", ends)
+        yield from self._ends(now)
         lists = {
             country: (anchor.crl_until - now).total_seconds()
             for country, anchor in desk.intake.anchors.current.by_country.items()
@@ -134,6 +138,12 @@ class StandingCollector(Collector):
             done = self._metrics.retention_done_at.timestamp()
             yield _gauge("gateway_retention_last_success_seconds", "Unix time of the last daily deletion.", done)
         yield _gauge("gateway_connections", "Open connections of the partner listener.", self._scraped.connections())
+
+    def _ends(self, now: datetime) -> Iterator[GaugeMetricFamily]:
+        with suppress(StorageUnavailable):
+            ends = first_ends(self._scraped.endings(), at=now)
+            left = {what: (end - now).total_seconds() for what, end in ends.items()}
+            yield _gauges("gateway_first_end_seconds", "Seconds until the first of a kind ends.", "what", left)
 
     def _log(self, now: datetime) -> Iterator[GaugeMetricFamily]:
         try:

@@ -8,7 +8,9 @@ audit event, and takes effect with the next request.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import signal
 import socket
 from base64 import b64decode
@@ -16,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -34,15 +37,16 @@ from starlette.routing import Route
 from gateway.api.server import GatewayServer, open_socket
 from gateway.auditlog.create import create_log
 from gateway.auditlog.restored import RestoreRefused, confirm_restore
-from gateway.clock import Clock, format_instant
+from gateway.clock import Clock, format_instant, parse_instant
 from gateway.corrections.deliver import WebhookUnfit, checked_url
 from gateway.errors import Fault, Refusal
 from gateway.identifiers import PARTNER_ID, country_of
 from gateway.identity.identify import ACTIVE
 from gateway.intake.retention import delete_expired
-from gateway.onboarding import enrol
+from gateway.onboarding import enrol, invitation, life
 from gateway.storage import log, registry
 from gateway.storage.engine import Storage, Tx
+from gateway.storage.life import Invitation
 from gateway.storage.migrate import revision_of
 from gateway.storage.registry import PartnerEntry
 from gateway.trip import SigningKey, TableShape
@@ -84,7 +88,7 @@ def perform(desk: OperatorDesk, act: str, words: Words) -> Done:
         raise ActRefused(f"there is no act {act}")
     try:
         return ACTS[act](desk, words)
-    except (enrol.PartnerEnded, RestoreRefused, log.LogExists) as error:
+    except (enrol.PartnerEnded, life.LifeRefused, RestoreRefused, log.LogExists) as error:
         raise ActRefused(str(error)) from error
     except LookupError as error:
         raise ActRefused(f"there is no {words.get('id', error)}") from error
@@ -165,8 +169,8 @@ def operator_application(desk: OperatorDesk, status: Callable[[], Done]) -> Star
     )
 
 
-def _enrol(desk: OperatorDesk, words: Words) -> Done:
-    """Enter a partner with its first certificate and signing key, all or nothing."""
+def _body(desk: OperatorDesk, words: Words) -> tuple[str, str, frozenset[str]]:
+    """Return the id, name and roles of a body that is to become a partner."""
     partner_id, roles = words["id"], frozenset(words.get("roles", "").split(",")) - {""}
     if not PARTNER_ID.fullmatch(partner_id) or country_of(partner_id) not in desk.parties:
         raise ActRefused(f"{partner_id}: an id reads like USA.DHS.CBP and begins with one of {sorted(desk.parties)}")
@@ -175,6 +179,12 @@ def _enrol(desk: OperatorDesk, words: Words) -> Done:
     name = words.get("name", "").strip()
     if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
         raise ActRefused(f"a name has 1 to {NAME_CHARS_MAX} printable characters")
+    return partner_id, name, roles
+
+
+def _enrol(desk: OperatorDesk, words: Words) -> Done:
+    """Enter a partner with its first certificate and signing key, all or nothing."""
+    partner_id, name, roles = _body(desk, words)
     certificate, key, url = _certificate(words), _signing_key(words), _url(words)
     now = desk.clock.now()
     entry = PartnerEntry(partner_id, country_of(partner_id), name, ACTIVE, roles, now)
@@ -192,6 +202,23 @@ def _enrol(desk: OperatorDesk, words: Words) -> Done:
     return {"id": partner_id, "keyid": key.keyid, "certificate": certificate.fingerprint(SHA256()).hex()}
 
 
+def _invite(desk: OperatorDesk, words: Words) -> Done:
+    """Make an invitation; its token is told here and never again."""
+    partner_id, name, roles = _body(desk, words)
+    days = int(words["days"]) if words.get("days", "").isdecimal() else 0
+    if not 1 <= days <= invitation.DAYS_MAX:
+        raise ActRefused(f"an invitation holds for 1 to {invitation.DAYS_MAX} days")
+    now, token = desk.clock.now(), secrets.token_urlsafe(32)
+    entry = Invitation(partner_id, hashlib.sha256(token.encode()).digest(), name, roles, now + timedelta(days=days))
+    desk.storage.write(lambda tx: invitation.invite(tx, entry, at=now))
+    return {"id": partner_id, "expires": format_instant(entry.expires_at), "token": token}
+
+
+def _activate(desk: OperatorDesk, words: Words) -> Done:
+    keyid, certificate = desk.storage.write(lambda tx: invitation.activate(tx, words["id"], at=desk.clock.now()))
+    return {"id": words["id"], "keyid": keyid, "certificate": certificate}
+
+
 def _pin(desk: OperatorDesk, words: Words) -> Done:
     certificate = _certificate(words)
     desk.storage.write(lambda tx: _pin_in(tx, registry.get_partner(tx, words["id"]), certificate, desk))
@@ -205,6 +232,37 @@ def _pin_in(tx: Tx, entry: PartnerEntry, certificate: x509.Certificate, desk: Op
     if registry.find_pin(tx, certificate.fingerprint(SHA256())) is not None:
         raise ActRefused("the certificate is pinned already")
     enrol.pin_certificate(tx, entry, certificate, at=now)
+
+
+def _unpin(desk: OperatorDesk, words: Words) -> Done:
+    try:
+        sha256 = bytes.fromhex(words.get("sha256", ""))
+    except ValueError as error:
+        raise ActRefused("the SHA-256 of a certificate is 64 hexadecimal digits") from error
+    desk.storage.write(lambda tx: life.withdraw_pin(tx, words["id"], sha256, at=desk.clock.now()))
+    return {"id": words["id"], "certificate": sha256.hex()}
+
+
+def _add_key(desk: OperatorDesk, words: Words) -> Done:
+    public, now = _signing_key(words), desk.clock.now()
+    begin, end = _instant(words, "not_before") or now, _instant(words, "not_after")
+    key = SigningKey(public.keyid, public.algorithm, public.der, begin, end)
+    desk.storage.write(lambda tx: life.add_key(tx, words["id"], key, at=now))
+    return {"id": words["id"], "keyid": key.keyid, "not_before": format_instant(begin)}
+
+
+def _end_key(desk: OperatorDesk, words: Words) -> Done:
+    now = desk.clock.now()
+    until = _instant(words, "until") or now
+    desk.storage.write(lambda tx: life.end_key(tx, words["id"], words.get("keyid", ""), until=until, at=now))
+    return {"id": words["id"], "keyid": words["keyid"], "not_after": format_instant(max(until, now))}
+
+
+def _instant(words: Words, name: str) -> datetime | None:
+    try:
+        return parse_instant(words[name]) if words.get(name) else None
+    except ValueError as error:
+        raise ActRefused(f"{name} reads like 2026-11-24T12:00:00.000000Z") from error
 
 
 def _webhook(desk: OperatorDesk, words: Words) -> Done:
@@ -267,7 +325,12 @@ def _signing_key(words: Words) -> SigningPublic:
 
 ACTS: Mapping[str, Callable[[OperatorDesk, Words], Done]] = {
     "enrol": _enrol,
+    "invite": _invite,
+    "activate": _activate,
     "pin": _pin,
+    "unpin": _unpin,
+    "add-key": _add_key,
+    "end-key": _end_key,
     "webhook": _webhook,
     "suspend": partial(_status, enrol.suspend_partner),
     "resume": partial(_status, enrol.resume_partner),

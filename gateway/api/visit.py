@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gateway.aggregates.quota import Allowance
 from gateway.api.desk import Desk
 from gateway.api.peer import peer_certificate
 from gateway.auditlog.events import NO_PARTNER
@@ -22,7 +23,7 @@ class Visit:
     """A request on its way: `caller` is set once the caller is known, `event_id` once there is an event.
 
     `place` is what an event says about where it went. The path itself is whatever a caller writes. `reason` is why it
-    was refused.
+    was refused. `allowances` are the limits that the request was counted under.
     """
 
     request_id: str
@@ -34,6 +35,7 @@ class Visit:
     caller: Partner | Officer | None = None
     event_id: str | None = None
     reason: str = ""
+    allowances: list[Allowance] = field(default_factory=list)
 
     @property
     def source(self) -> str:

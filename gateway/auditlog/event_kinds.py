@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 
-from gateway.auditlog.event_kinds_exchange import KINDS
+from gateway.auditlog import event_kinds_exchange, event_kinds_life
 from gateway.auditlog.events import OPERATOR, AuditEvent
 
 
@@ -377,7 +377,8 @@ EVENT_CLASSES: Mapping[str, type[AuditEvent]] = {
         RecordsDeleted,
         LogStarted,
         LogRestored,
-        *KINDS,
+        *event_kinds_exchange.KINDS,
+        *event_kinds_life.KINDS,
     )
 }
 

@@ -185,6 +185,12 @@ DOCTOR_TEXTS: Final[dict[str, tuple[str, str, str, str]]] = {
         "ask the operator whether it was changed, and get log.policy again by another way",
         "pregunte al operador si cambió y pida de nuevo log.policy por otra vía",
     ),
+    "ends-soon": (
+        "{what} of {subject} ends at {at}, in {days} days, as far as the gateway knows",
+        "{what} de {subject} termina el {at}, en {days} días, según la pasarela",
+        "have the next certificate or key registered beside this one; of an agreement or anchors, ask your government",
+        "pida registrar el siguiente certificado o clave junto a este; por un acuerdo o CA, pregunte a su gobierno",
+    ),
     "contracts-none": (
         "no contract is in force",
         "no hay ningún contrato vigente",

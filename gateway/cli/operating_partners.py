@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 ACT_SECONDS_MAX = 600
 
-partners = typer.Typer(no_args_is_help=True, help="Who is onboarded: enrol, pin, suspend, resume, revoke.")
+partners = typer.Typer(no_args_is_help=True, help="Who is onboarded, and with which keys: the whole life of a partner.")
 log = typer.Typer(no_args_is_help=True, help="The audit log of this deployment.")
 
 IdArgument = Annotated[str, typer.Argument(help="The partner, USA.DHS.CBP.")]
 CertificateOption = Annotated[Path, typer.Option(help="The partner's client certificate, PEM.", exists=True)]
+SigningKeyOption = Annotated[Path, typer.Option(help="The partner's public signing key, PEM.", exists=True)]
 
 
 @partners.command("list")
@@ -63,7 +64,15 @@ def show(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SE
         "status": entry.status,
         "roles": sorted(entry.roles),
         "since": entry.since.isoformat(),
-        "keys": [{"keyid": key.keyid, "algorithm": key.algorithm, "since": key.not_before.isoformat()} for key in keys],
+        "keys": [
+            {
+                "keyid": key.keyid,
+                "algorithm": key.algorithm,
+                "since": key.not_before.isoformat(),
+                "until": key.not_after.isoformat() if key.not_after else None,
+            }
+            for key in keys
+        ],
         "certificates": [
             {"sha256": pin.sha256.hex(), "status": pin.status, "until": pin.not_after.isoformat()} for pin in pins
         ],
@@ -77,7 +86,7 @@ def enrol(
     partner_id: IdArgument,
     name: Annotated[str, typer.Option(help="The body's own name.")],
     certificate: CertificateOption,
-    signing_key: Annotated[Path, typer.Option(help="The partner's public signing key, PEM.", exists=True)],
+    signing_key: SigningKeyOption,
     role: Annotated[list[str], typer.Option(help="provider or reader; may be given twice.")],
     webhook: Annotated[str, typer.Option(help="Where its notices go, https; it may be told later.")] = "",
     config: SettingsOption = SETTINGS,
@@ -88,12 +97,68 @@ def enrol(
     _tell(ctx, act(settings_of(config), "enrol", id=partner_id, **words))
 
 
+@partners.command("invite")
+def invite(
+    ctx: typer.Context,
+    partner_id: IdArgument,
+    name: Annotated[str, typer.Option(help="The body's own name.")],
+    role: Annotated[list[str], typer.Option(help="provider or reader; may be given twice.")],
+    days: Annotated[int, typer.Option(help="How long it may be answered.")] = 7,
+    config: SettingsOption = SETTINGS,
+) -> None:
+    """Let a body answer once with its certificate and key (gateway join); the token is shown here and never again."""
+    _tell(ctx, act(settings_of(config), "invite", id=partner_id, name=name, roles=",".join(role), days=str(days)))
+
+
+@partners.command("activate")
+def activate(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SETTINGS) -> None:
+    """Let a body that answered its invitation act; compare the printed digests with it by another way."""
+    _tell(ctx, act(settings_of(config), "activate", id=partner_id))
+
+
 @partners.command("pin")
 def pin(
     ctx: typer.Context, partner_id: IdArgument, certificate: CertificateOption, config: SettingsOption = SETTINGS
 ) -> None:
     """Tie a further client certificate to a partner, beside the ones it has."""
     _tell(ctx, act(settings_of(config), "pin", id=partner_id, certificate=_text(certificate)))
+
+
+@partners.command("unpin")
+def unpin(
+    ctx: typer.Context,
+    partner_id: IdArgument,
+    sha256: Annotated[str, typer.Argument(help="SHA-256 of the certificate, as partners show prints it.")],
+    config: SettingsOption = SETTINGS,
+) -> None:
+    """Let one certificate of a partner open nothing from the next request on; its others stay."""
+    _tell(ctx, act(settings_of(config), "unpin", id=partner_id, sha256=sha256))
+
+
+@partners.command("add-key")
+def add_key(
+    ctx: typer.Context,
+    partner_id: IdArgument,
+    signing_key: SigningKeyOption,
+    not_before: Annotated[str, typer.Option(help="From when it holds, 2026-11-24T12:00:00.000000Z; else now.")] = "",
+    not_after: Annotated[str, typer.Option(help="Until when; else until end-key.")] = "",
+    config: SettingsOption = SETTINGS,
+) -> None:
+    """Give a partner its next signing key; the ones it has hold beside it until they are ended."""
+    words = {"signing_key": _text(signing_key), "not_before": not_before, "not_after": not_after}
+    _tell(ctx, act(settings_of(config), "add-key", id=partner_id, **words))
+
+
+@partners.command("end-key")
+def end_key(
+    ctx: typer.Context,
+    partner_id: IdArgument,
+    keyid: Annotated[str, typer.Argument(help="Thumbprint of the key, as partners show prints it.")],
+    until: Annotated[str, typer.Option(help="Until when it still holds; else it ends now.")] = "",
+    config: SettingsOption = SETTINGS,
+) -> None:
+    """Let a signing key end; what was signed with it stays proven."""
+    _tell(ctx, act(settings_of(config), "end-key", id=partner_id, keyid=keyid, until=until))
 
 
 @partners.command("webhook")

@@ -16,6 +16,7 @@ from gateway.cli import (
     operating_backup,
     operating_partners,
     outbox,
+    policies,
     pulling,
     reading,
     starting,
@@ -73,6 +74,8 @@ def program(
 
 
 app.command()(starting.init)
+app.command()(starting.join)
+app.command()(starting.conformance)
 app.command()(starting.doctor)
 app.command()(submitting.submit)
 app.command()(submitting.validate)
@@ -91,6 +94,7 @@ app.command()(tour.demo)
 app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(policies.app, name="policy")
 app.add_typer(operating_backup.backup, name="backup")
 app.add_typer(operating.config_app, name="config")
 app.add_typer(operating_partners.log, name="log")

@@ -112,17 +112,32 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         (
             "next:\n"
             "1. your country's authority certifies {folder}/tls.csr; put the certificate at {folder}/tls.pem\n"
-            "2. hand tls.pem and signing.pub.pem to the operator, who enrols {partner}; compare the key by voice\n"
-            "3. put the operator's server-ca.pem, answer-keys.json and log.policy into {folder}, set gateway_url\n"
+            "2. put the operator's server-ca.pem, answer-keys.json and log.policy into {folder}, set gateway_url\n"
+            "3. gateway join with the operator's invitation of {partner}; compare the two digests by voice\n"
             "4. gateway doctor --config {folder}/client.toml"
         ),
         (
             "siguiente:\n"
             "1. la autoridad de su país certifica {folder}/tls.csr; ponga el certificado en {folder}/tls.pem\n"
-            "2. entregue tls.pem y signing.pub.pem al operador, que da de alta {partner}; confirmen la clave\n"
-            "3. ponga server-ca.pem, answer-keys.json y log.policy del operador en {folder}; fije gateway_url\n"
+            "2. ponga server-ca.pem, answer-keys.json y log.policy del operador en {folder}; fije gateway_url\n"
+            "3. gateway join con la invitación del operador para {partner}; confirmen de voz los dos resúmenes\n"
             "4. gateway doctor --config {folder}/client.toml"
         ),
+    ),
+    "joined": (
+        (
+            "answered for {partner}: read these two to the operator by another way, who then activates\n"
+            "signing key {keyid}\ncertificate {certificate}"
+        ),
+        (
+            "respondida para {partner}: lea estos dos valores al operador por otra vía; él la activa\n"
+            "clave de firma {keyid}\ncertificado {certificate}"
+        ),
+    ),
+    "conformance": ("{mark:4}  {name}: {found}", "{mark:4}  {name}: {found}"),
+    "conformance-report": (
+        "{count} checks, {failed} failed; signed report: {path}",
+        "{count} pruebas, {failed} fallidas; informe firmado: {path}",
     ),
     "outbox-entry": ("{state}: {id} {name} ({contract})", "{state}: {id} {name} ({contract})"),
     "outbox-problem": (
@@ -154,5 +169,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "fault": ("cannot do that: {detail}", "no se puede hacer: {detail}"),
     "sandbox-made": ("sandbox made: {folder}", "sandbox creado: {folder}"),
     "sandbox-serve": ("start it with: gateway serve --config {path}", "arránquelo con: gateway serve --config {path}"),
+    "proven": (
+        "proven: no agreement of this set can override the floor",
+        "demostrado: ningún acuerdo de este conjunto puede anular el mínimo común",
+    ),
     "exists": ("{path} exists and is not empty", "{path} existe y no está vacío"),
 }

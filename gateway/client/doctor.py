@@ -39,7 +39,7 @@ from gateway.client.records import local_contract
 from gateway.client.retry import Pace
 from gateway.client.sdk import GatewayClient
 from gateway.client.sending import body_of_nil
-from gateway.clock import Clock
+from gateway.clock import Clock, parse_instant
 from gateway.wire.canonical import canonical_bytes
 from gateway.wire.keys import FileSigner
 from gateway.wire.policy_file import parse_policy
@@ -48,6 +48,7 @@ OK: Final = "ok"
 WARN: Final = "warn"
 FAIL: Final = "fail"
 EXPIRES_SOON: Final = timedelta(days=30)
+LAST_DAY: Final = timedelta(days=1)
 # What the gateway allows a signature to lie before and behind its own time; a few seconds are the network's.
 AHEAD_SECONDS_MAX: Final = 30
 BEHIND_SECONDS_MAX: Final = 300
@@ -91,6 +92,8 @@ def examine(path: Path, *, clock: Clock, contracts: Path | None = None) -> Itera
             if config.partner:
                 yield from _dry_run(client, offered, at=clock.now())
             yield from _agreed(client, offered, contracts)  # (5)
+            if config.partner:
+                yield from _ending(client, at=clock.now())
     except _Ends as end:
         yield end.finding
     except HandshakeRefused as refused:
@@ -253,6 +256,15 @@ def _agreed(client: GatewayClient, offered: list[dict[str, Any]], contracts: Pat
             yield Finding("own", OK, {"product": product})
         except Refused as refused:
             yield Finding("own-refused", WARN, {"product": product, "detail": refused})
+
+
+def _ending(client: GatewayClient, *, at: datetime) -> Iterator[Finding]:
+    """Tell of what the gateway knows to end within 30 days; a thing of its last day is as good as broken."""
+    for one in client.standing()["ends"]:
+        left = parse_instant(str(one["at"])) - at
+        if left < EXPIRES_SOON:
+            facts = {"what": one["what"], "subject": one["subject"], "at": one["at"], "days": max(0, left.days)}
+            yield Finding("ends-soon", FAIL if left < LAST_DAY else WARN, facts)
 
 
 def _contract(contract: dict[str, Any], contracts: Path | None) -> Finding:

@@ -199,6 +199,10 @@ class GatewayClient:
         query = {"from": start, "to": end, "by": ",".join(by)}
         return self._get(_with_query(f"/v1/own/{product}", query)).document()
 
+    def standing(self) -> dict[str, Any]:
+        """Return how the partner stands: its roles and keys, and what of its own ends when."""
+        return self._get("/v1/partner").document()
+
     def contracts(self) -> dict[str, Any]:
         """Return the contracts in force."""
         return self._get("/v1/contracts").document()

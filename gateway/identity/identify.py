@@ -81,6 +81,11 @@ def identify_officer(
     return Officer(pinned.id, pinned.country, pinned.roles)
 
 
+def identify_newcomer(peer: PeerCertificate, anchors: CountryAnchors, *, at: datetime) -> str:
+    """Return the country that vouches for a certificate that need not be pinned, or refuse it as a partner's is."""
+    return _hold(peer, anchors, at=at)
+
+
 def _admitted(
     peer: PeerCertificate, look_up: Callable[[bytes], _Pinned | None], anchors: CountryAnchors, *, at: datetime
 ) -> _Pinned:

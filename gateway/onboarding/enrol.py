@@ -48,7 +48,7 @@ def enrol_partner(tx: Tx, entry: PartnerEntry, *, at: datetime) -> None:
     registry.add_partner(tx, entry)
     roles = tuple(sorted(entry.roles))
     event = PartnerEnrolled(subject=entry.id, country=entry.country, status=entry.status, roles=roles)
-    _record(tx, event, entry, at=at)
+    record(tx, event, entry, at=at)
 
 
 def enrol_officer(tx: Tx, entry: OfficerEntry, *, at: datetime) -> None:
@@ -60,7 +60,7 @@ def enrol_officer(tx: Tx, entry: OfficerEntry, *, at: datetime) -> None:
         roles=tuple(sorted(entry.roles)),
         approval_keyid=entry.approval_keyid,
     )
-    _record(tx, event, entry, at=at)
+    record(tx, event, entry, at=at)
 
 
 def add_key(tx: Tx, entry: PartnerEntry, key: SigningKey, *, at: datetime) -> None:
@@ -73,7 +73,7 @@ def add_key(tx: Tx, entry: PartnerEntry, key: SigningKey, *, at: datetime) -> No
         not_before=format_instant(key.not_before),
         not_after=None if key.not_after is None else format_instant(key.not_after),
     )
-    _record(tx, event, entry, at=at)
+    record(tx, event, entry, at=at)
 
 
 def pin_certificate(tx: Tx, owner: PartnerEntry | OfficerEntry, certificate: x509.Certificate, *, at: datetime) -> None:
@@ -93,7 +93,7 @@ def pin_certificate(tx: Tx, owner: PartnerEntry | OfficerEntry, certificate: x50
         ),
     )
     event = CertificatePinned(subject=_subject(owner), certificate=digest.hex(), not_after=format_instant(until))
-    _record(tx, event, owner, at=at)
+    record(tx, event, owner, at=at)
 
 
 def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, at: datetime) -> None:
@@ -104,13 +104,13 @@ def withdraw_pin(tx: Tx, owner: PartnerEntry | OfficerEntry, sha256: bytes, *, a
     """
     registry.set_pin_status(tx, sha256, REVOKED)
     event = CertificateRevoked(subject=_subject(owner), certificate=sha256.hex())
-    _record(tx, event, owner, at=at)
+    record(tx, event, owner, at=at)
 
 
 def register_webhook(tx: Tx, entry: PartnerEntry, url: str, *, at: datetime) -> None:
     """Tell where a partner's notices go from now on; empty means nowhere, and the partner asks for them."""
     notices.set_webhook(tx, entry.id, url or None, at=at)
-    _record(tx, WebhookRegistered(subject=entry.id, url_digest=sha256(url.encode()).hex()), entry, at=at)
+    record(tx, WebhookRegistered(subject=entry.id, url_digest=sha256(url.encode()).hex()), entry, at=at)
 
 
 def suspend_partner(tx: Tx, partner_id: str, *, at: datetime, actor: str = OPERATOR) -> None:
@@ -135,7 +135,7 @@ def publish_contract(tx: Tx, contract: ContractRef, *, approved_by: Collection[s
     event = ContractPublished(
         product=contract.product, version=contract.version, contract_digest=contract.digest, approved_by=parties
     )
-    _record(tx, event, parties, at=at)
+    record(tx, event, parties, at=at)
 
 
 def activate_policies(tx: Tx, policies: PolicySet, *, at: datetime) -> None:
@@ -146,7 +146,7 @@ def activate_policies(tx: Tx, policies: PolicySet, *, at: datetime) -> None:
         agreements=tuple(agreement.reference for agreement in policies.agreements),
         approved_by=parties,
     )
-    _record(tx, event, parties, at=at)
+    record(tx, event, parties, at=at)
 
 
 def _subject(owner: PartnerEntry | OfficerEntry) -> str:
@@ -174,10 +174,10 @@ def _change(
         raise PartnerEnded(f"{partner_id} was revoked, which is for good; enrol it anew under another id")
     registry.set_partner_status(tx, partner_id, status)
     event = kind(subject=partner_id, country=entry.country, status=status)
-    _record(tx, event, entry, at=at, actor=actor)
+    record(tx, event, entry, at=at, actor=actor)
 
 
-def _record(
+def record(
     tx: Tx,
     event: AuditEvent,
     about: PartnerEntry | OfficerEntry | Collection[str],

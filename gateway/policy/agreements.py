@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from gateway.wire.canonical import canonical_bytes
 from gateway.wire.digests import sha256
@@ -49,10 +49,21 @@ class Text(_ClosedForm):
     es: NotBlank
 
 
+class Protection(_ClosedForm):
+    """That a country protects what it reads: where the finding is recorded, and until when it is good."""
+
+    country: Country
+    record: Text
+    assessed_on: Day
+    valid_until: Day
+
+
 class Clause(_ClosedForm):
     """One direction of sharing: which flow of the owner the reader's partners may pull, and under what conditions.
 
-    `floor` is the smallest count that is served, `valid_until` the last day of the agreement.
+    `floor` is the smallest count that is served, `valid_until` the last day of the agreement, `protected_until` that of
+    the reader's record of protection. `origin_release` is always false: what it would release, a national and annual
+    table of asylum, no product has.
     """
 
     id: Name
@@ -66,9 +77,10 @@ class Clause(_ClosedForm):
     embargo_days: Annotated[int, Field(strict=True, ge=0, le=3660)]
     purposes: Annotated[tuple[Purpose, ...], Field(min_length=1)]
     requests_per_hour: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-    origin_release: StrictBool
+    origin_release: Literal[False]
     valid_from: Day
     valid_until: Day
+    protected_until: Day
     text: Text
 
     @property
@@ -76,10 +88,15 @@ class Clause(_ClosedForm):
         """Return the id of the permit that this clause becomes."""
         return f"{self.agreement}#{self.id}"
 
+    @property
+    def readable_until(self) -> date:
+        """Return the last day on which it permits anything."""
+        return min(self.valid_until, self.protected_until)
+
     def compile(self) -> str:
         """Write the clause as one Cedar permit."""
         purposes = ", ".join(f'"{purpose}"' for purpose in self.purposes)
-        end = self.valid_until + timedelta(days=1)
+        end = self.readable_until + timedelta(days=1)
         return (
             f'@id("{self.policy_id}")\n'
             f'permit (principal is Partner, action == Action::"read-flow", resource == Flow::"{self.owner}")\n'
@@ -101,6 +118,7 @@ class Agreement(_ClosedForm):
     valid_from: Day
     valid_until: Day
     suspension: Text
+    protection: tuple[Protection, Protection]
     clauses: Annotated[tuple[Clause, ...], Field(min_length=1, max_length=CLAUSES_MAX)]
     digest: str
 
@@ -115,6 +133,8 @@ class Agreement(_ClosedForm):
             raise ValueError("parties: two countries in order")
         if self.valid_from > self.valid_until:
             raise ValueError("valid_until: before valid_from")
+        if tuple(record.country for record in self.protection) != self.parties:
+            raise ValueError("protection: a record of each party, in their order")
         for clause in self.clauses:
             if {clause.owner, clause.reader} != set(self.parties):
                 raise ValueError(f"clause {clause.id}: owner and reader are the two parties")
@@ -146,7 +166,10 @@ def load_agreement(path: Path, read: ReadYaml) -> Agreement:
         content = dict(read(path))
         # What a clause has of its agreement is handed in by name: its own entry of that name would be one too many.
         whole = {"agreement": content["id"], "valid_from": content["valid_from"], "valid_until": content["valid_until"]}
-        clauses = tuple(Clause(**whole, **clause) for clause in content["clauses"])
+        until = {record["country"]: record["valid_until"] for record in content["protection"]}
+        clauses = tuple(
+            Clause(**whole, **clause, protected_until=until[clause["reader"]]) for clause in content["clauses"]
+        )
         digest = sha256(canonical_bytes(content)).hex()
         agreement = Agreement(**{**content, "clauses": clauses}, digest=digest)
     except (OSError, ValueError, TypeError, KeyError) as error:

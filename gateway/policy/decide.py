@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import cedarpy
 
@@ -18,14 +19,22 @@ from gateway.clock import format_instant
 from gateway.errors import DeniedByPolicy
 from gateway.identifiers import PARTNER_ID
 from gateway.policy.agreements import Clause
-from gateway.policy.load import PolicySet
-from gateway.trip import Partner, Permit, PolicyRequest
+from gateway.policy.load import PolicySet, parsed_policies
+from gateway.trip import Partner, Permit, PolicyRequest, Supposed
 from gateway.wire.canonical import JSON, canonical_bytes
 from gateway.wire.digests import sha256
 
 ENTITY_STORES_MAX = 4096
+SLICES_MAX = 4096
 ANSWERS_MAX = 4096
-_ENTITY_SETS = {"countries": "Country", "providers": "Partner"}
+_ENTITY_SETS = {"countries": "Country", "providers": "Partner", "asylum_of": "Country"}
+
+
+class Weighed(NamedTuple):
+    """What Cedar says: whether it is a permit that counts, and the ids of the policies that decided."""
+
+    permits: bool
+    policies: tuple[str, ...]
 
 
 class DecisionPoint:
@@ -37,8 +46,9 @@ class DecisionPoint:
         self._standing = cedarpy.Entities.from_json_str(standing, schema=policies.schema)
         # Keyed by the facts themselves, so that a changed role is another store and never an old answer.
         self._store = lru_cache(maxsize=ENTITY_STORES_MAX)(self._store_of)
+        self._slice = lru_cache(maxsize=SLICES_MAX)(self._slice_of)
         # What was permitted, by the digest of the question.
-        self._answers: dict[str, tuple[str, ...]] = {}
+        self._weighed: dict[str, Weighed] = {}
 
     def decide(self, request: PolicyRequest) -> Permit:
         """Return a permit with its obligations, or raise `DeniedByPolicy`; deny unless a rule permits.
@@ -46,15 +56,18 @@ class DecisionPoint:
         A permit counts only when (1) principal and resource are known, (2) the request passes the schema,
         (3) Cedar says Allow, (4) with no evaluation error at all, (5) and names the permitting policies.
         """
-        kind = "Partner" if isinstance(request.principal, Partner) else "Officer"
-        digest = sha256(canonical_bytes(_evidence(request, kind))).hex()
+        digest = digest_of(request)
         # Without the time, nothing but the question and the policies, which never change, has a part in the answer.
         timeless = not any(isinstance(value, datetime) for value in request.context.values())
-        policies = self._answers.get(digest) if timeless else None
-        if policies is None:
-            policies = self._ask(request, kind, digest)
-            if timeless:
-                self._remember(digest, policies)
+        try:
+            weighed = (self._weighed.get(digest) if timeless else None) or self.weigh(request)
+        except (ValueError, TypeError) as error:
+            raise self._denied((), digest) from error
+        policies = weighed.policies
+        if not weighed.permits or isinstance(request.principal, Supposed):
+            raise self._denied(policies, digest)
+        if timeless:
+            self._remember(digest, weighed)
         clauses = [self.policies.clauses[name] for name in policies if name in self.policies.clauses]
         return Permit(
             action=request.action,
@@ -66,42 +79,75 @@ class DecisionPoint:
             obligations=_obligations(clauses, request.context),
         )
 
-    def _ask(self, request: PolicyRequest, kind: str, digest: str) -> tuple[str, ...]:
-        """Return the policies that permit, or raise `DeniedByPolicy`."""
-        try:
-            _known(request, self.policies)  # (1)
-            principal = request.principal
-            store = self._store(
-                kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
-            )
-            result = cedarpy.is_authorized(
-                {
-                    "principal": {"type": kind, "id": principal.id},
-                    "action": {"type": "Action", "id": request.action},
-                    "resource": {"type": request.resource_type, "id": request.resource_id},
-                    "context": {name: _cedar(name, value) for name, value in request.context.items()},
-                },
-                self.policies.parsed,
-                store,
-                self.policies.schema,  # (2)
-            )
-        except (ValueError, TypeError) as error:
-            raise self._denied((), digest) from error
-        reasons = result.diagnostics.reasons
-        ids = result.diagnostics.id_annotations_by_reason
-        policies = tuple(sorted(ids.get(reason, reason) for reason in reasons))
-        if not result.allowed or result.diagnostics.errors or not policies:  # (3) (4) (5)
-            raise self._denied(policies, digest)
-        return policies
+    def _remember(self, digest: str, weighed: Weighed) -> None:
+        if len(self._weighed) >= ANSWERS_MAX:
+            self._weighed.clear()
+        self._weighed[digest] = weighed
 
-    def _remember(self, digest: str, policies: tuple[str, ...]) -> None:
-        if len(self._answers) >= ANSWERS_MAX:
-            self._answers.clear()
-        self._answers[digest] = policies
+    def weigh(self, request: PolicyRequest) -> Weighed:
+        """Return what Cedar says of a request, as `decide`, proof and explanation all take it.
+
+        Raises:
+            ValueError, TypeError: when something in it is not known, or does not pass the schema.
+        """
+        _known(request, self.policies)  # (1)
+        product = str(request.context.get("product", ""))
+        # What nobody knows has no slice of its own: the store of slices is bounded by what there is.
+        product = product if product in self.policies.products else ""
+        owner = request.resource_id if product else ""
+        sliced = self._slice(request.action, request.principal.country, owner, product)
+        result = self._ask(request, sliced)
+        ids = result.diagnostics.id_annotations_by_reason
+        policies = tuple(sorted(ids.get(reason, reason) for reason in result.diagnostics.reasons))
+        permits = result.allowed and not result.diagnostics.errors and bool(policies)  # (3) (4) (5)
+        return Weighed(permits, policies)
+
+    def holding(self, parts: Mapping[str, Mapping[str, JSON]], request: PolicyRequest) -> frozenset[str]:
+        """Return which of some conditions hold of a request, each of them a permit in Cedar's JSON form.
+
+        Raises:
+            ValueError, TypeError: as `weigh` does.
+        """
+        whole = {"staticPolicies": parts, "templates": {}, "templateLinks": []}
+        result = self._ask(request, cedarpy.PolicySet.from_json_str(json.dumps(whole)))
+        return frozenset(result.diagnostics.reasons)
+
+    def _ask(self, request: PolicyRequest, policies: cedarpy.PolicySet) -> cedarpy.AuthzResult:
+        principal, kind = request.principal, _kind(request)
+        store = self._store(
+            kind, principal.id, principal.country, principal.roles, request.resource_type, request.resource_id
+        )
+        return cedarpy.is_authorized(
+            {
+                "principal": {"type": kind, "id": principal.id},
+                "action": {"type": "Action", "id": request.action},
+                "resource": {"type": request.resource_type, "id": request.resource_id},
+                "context": {name: _cedar(name, value) for name, value in request.context.items()},
+            },
+            policies,
+            store,
+            self.policies.schema,  # (2)
+        )
 
     def _denied(self, policies: tuple[str, ...], digest: str) -> DeniedByPolicy:
         decision = {"policies": list(policies), "policy_set": self.policies.digest, "request": digest}
         return DeniedByPolicy(extra={"decision": decision})
+
+    def _slice_of(self, action: str, reader: str, owner: str, product: str) -> cedarpy.PolicySet:
+        """Return the policies that can speak of such a request: those of its action, and its clauses' permits.
+
+        Actions have no groups, so that a policy that names other actions never applies. That nothing is lost is proven
+        with every change: `proof.py` asks this decision point.
+        """
+        rules = [policy for policy in parsed_policies(self.policies.rules) if _is_about(policy, action)]
+        clauses = [
+            clause.compile()
+            for clause in self.policies.clauses.values()
+            if (clause.reader, clause.owner, clause.product) == (reader, owner, product)
+        ]
+        named = {f"r{number}": policy for number, policy in enumerate(rules)}
+        whole = {"staticPolicies": named, "templates": {}, "templateLinks": []}
+        return cedarpy.PolicySet.from_str("\n".join([cedarpy.policies_from_json_str(json.dumps(whole)), *clauses]))
 
     def _store_of(
         self, kind: str, principal: str, country: str, roles: frozenset[str], resource_type: str, resource_id: str
@@ -114,6 +160,23 @@ class DecisionPoint:
             facts: dict[str, JSON] = {"owner": _reference("Partner", owner), "product": product}
             entities.append(_entity("Records", resource_id, facts))
         return self._standing.with_added_json_str(json.dumps(entities), schema=self.policies.schema)
+
+
+def digest_of(request: PolicyRequest) -> str:
+    """Return the digest under which the audit log knows a question; the same question has the same."""
+    return sha256(canonical_bytes(_evidence(request, _kind(request)))).hex()
+
+
+def _kind(request: PolicyRequest) -> str:
+    if isinstance(request.principal, Supposed):
+        return request.principal.kind
+    return "Partner" if isinstance(request.principal, Partner) else "Officer"
+
+
+def _is_about(policy: Mapping[str, Any], action: str) -> bool:
+    scope = policy["action"]
+    named = scope.get("entities", [scope["entity"]] if "entity" in scope else [])
+    return scope["op"] == "All" or any(entity["id"] == action for entity in named)
 
 
 def _standing_entities(policies: PolicySet) -> list[JSON]:

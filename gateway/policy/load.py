@@ -9,8 +9,8 @@ suspended, is simply no permit.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class PolicySet:
     """Policies in force, parsed once; built here only, after schema and lint have passed."""
 
     digest: str
+    # Floor and roles; the permits of the clauses join them.
+    rules: str
     parsed: cedarpy.PolicySet
     schema: cedarpy.Schema
     parties: frozenset[str]
@@ -53,6 +55,17 @@ class PolicySet:
     def shared_with(self, owner: str) -> tuple[str, ...]:
         """Return the countries with which an agreement in force shares an owner's flows."""
         return tuple(sorted({clause.reader for clause in self.clauses.values() if clause.owner == owner}))
+
+    def without(self, agreement_id: str) -> PolicySet:
+        """Return this set as it would be without one agreement; it has no digest, because nobody approved it."""
+        kept = {name: clause for name, clause in self.clauses.items() if clause.agreement != agreement_id}
+        return replace(
+            self,
+            digest="",
+            parsed=cedarpy.PolicySet.from_str(text_of(self.rules, kept.values())),
+            agreements=tuple(one for one in self.agreements if one.id != agreement_id),
+            clauses=kept,
+        )
 
 
 def load_rules(root: Path) -> Rules:
@@ -97,6 +110,21 @@ def load_policies(
     )
 
 
+def text_of(rules: str, clauses: Iterable[Clause]) -> str:
+    """Return the rules and the permits of some clauses as one text."""
+    return "\n".join([rules, *(clause.compile() for clause in clauses)])
+
+
+def newest_of(root: Path, read: ReadYaml) -> tuple[Agreement, ...]:
+    """Return the newest revision of each agreement of a contracts folder, as if its parties had approved it.
+
+    Raises:
+        AgreementInvalid: when an agreement's file does not have the closed form.
+    """
+    newest = {agreement.id: agreement for agreement in load_agreements(root / "agreements", read)}
+    return tuple(newest.values())
+
+
 def compile_policies(
     rules: Rules, agreements: tuple[Agreement, ...], *, parties: Collection[str], products: Collection[str]
 ) -> PolicySet:
@@ -109,9 +137,10 @@ def compile_policies(
         PoliciesInvalid: when one of these does not hold.
     """
     clauses = {clause.policy_id: clause for agreement in agreements for clause in agreement.clauses}
-    text = "\n".join([rules.floor, rules.roles, *(clause.compile() for clause in clauses.values())])
+    both = f"{rules.floor}\n{rules.roles}"
+    text = text_of(both, clauses.values())
     try:
-        floor, schema = _policies(rules.floor), cedarpy.Schema.from_str(rules.schema)
+        floor, schema = parsed_policies(rules.floor), cedarpy.Schema.from_str(rules.schema)
         parsed = cedarpy.PolicySet.from_str(text)
     except ValueError as error:
         raise PoliciesInvalid(str(error)) from error
@@ -119,7 +148,7 @@ def compile_policies(
         raise PoliciesInvalid("the floor only forbids, and is not empty")
     if not (result := cedarpy.validate_policies(text, schema)):  # (2)
         raise PoliciesInvalid("; ".join(str(error) for error in result.errors))
-    policies = _policies(text)
+    policies = parsed_policies(text)
     ids = [policy["annotations"].get("id", "") for policy in policies]
     if not all(ids) or len(ids) != len(set(ids)):  # (3)
         raise PoliciesInvalid("every policy needs an @id of its own")
@@ -133,6 +162,7 @@ def compile_policies(
     }
     return PolicySet(
         digest=sha256(canonical_bytes(content)).hex(),
+        rules=both,
         parsed=parsed,
         schema=schema,
         parties=frozenset(parties),
@@ -154,7 +184,8 @@ def _in_force(
     return tuple(newest.values())
 
 
-def _policies(text: str) -> list[dict[str, Any]]:
+def parsed_policies(text: str) -> list[dict[str, Any]]:
+    """Return policies in Cedar's JSON form, each with its annotations."""
     parsed: dict[str, Any] = json.loads(cedarpy.policies_to_json_str(text))
     if parsed["templates"]:
         raise PoliciesInvalid("templates are not used")

@@ -96,7 +96,7 @@ def show_event(desk: ReviewDesk, request: ReviewRequest, event_id: str) -> dict[
 
 def _search(tx: Tx, desk: ReviewDesk, request: ReviewRequest, query: EventQuery, permit: Permit) -> dict[str, Any]:
     found = log.list_events(tx, request.officer.country, query)
-    _record(tx, desk, request, permit, asked=_json_of(query), result_count=len(found))
+    record_look(tx, desk, request, permit, asked=_json_of(query), result_count=len(found))
     events = [summary_of(event) for event in found]
     # A full page may have another behind it; nothing is counted to find out.
     following = found[-1].id if len(found) == query.limit else None
@@ -105,7 +105,7 @@ def _search(tx: Tx, desk: ReviewDesk, request: ReviewRequest, query: EventQuery,
 
 def _show(tx: Tx, desk: ReviewDesk, request: ReviewRequest, event_id: str, permit: Permit) -> dict[str, Any] | None:
     event = log.get_visible_event(tx, request.officer.country, event_id)
-    _record(tx, desk, request, permit, asked={"event": event_id}, result_count=0 if event is None else 1)
+    record_look(tx, desk, request, permit, asked={"event": event_id}, result_count=0 if event is None else 1)
     if event is None:
         return None
     fields = open_event(event.entry, event.payload, disclosures_of(event))
@@ -131,9 +131,10 @@ def summary_of(event: log.StoredEvent) -> dict[str, Any]:
     return summary | {name: fields[name] for name in ("reason", "product", "version") if name in fields}
 
 
-def _record(
+def record_look(
     tx: Tx, desk: ReviewDesk, request: ReviewRequest, permit: Permit, *, asked: Mapping[str, JSON], result_count: int
 ) -> None:
+    """Write down that an officer looked, in the transaction of the look."""
     record_event(
         tx,
         SearchRun(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.asking import line, send, signed
 from tests.api.contesting import by_officer, contest_of, opened, publish
+from tests.api.test_invitations import answered
 from tests.api.test_tokens import ask, by_certificate
 from tests.running import GTM, USA, Running
 
@@ -28,6 +29,7 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /v1/contracts/{product}/{version}": REGISTERED,
     "GET /v1/contracts/{product}/{version}/schema.json": REGISTERED,
     "GET /v1/contracts/{product}/{version}/template.csv": REGISTERED,
+    "GET /v1/partner": PARTNERS,
     "GET /v1/own/{product}": (200, 403, 401, 401, 401),
     # Of the flow cells here all are of the United States, whose own partners read those of others.
     "GET /sdmx/v2/data/{context}/{agency}/{dataflow}/{version}": (404, 200, 401, 401, 401),
@@ -48,11 +50,19 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /log/{shard}/tile/{path}": REGISTERED,
     "GET /v1/audit/events": (401, 401, 200, 403, 401),
     "GET /v1/audit/events/{event_id}": (401, 401, 200, 403, 401),
+    # An officer names a partner of the own country; a partner is the one it is about.
+    "GET /v1/policy/explain": (200, 200, 404, 403, 401),
+    "GET /v1/policy/matrix": (401, 401, 200, 403, 401),
+    "GET /v1/policy/who-could-see": (401, 401, 200, 403, 401),
+    "GET /v1/policy/who-did-see": (401, 401, 200, 403, 401),
+    "GET /v1/policy/simulate": (401, 401, 200, 403, 401),
     "POST /v1/corrections": (201, 403, 201, 403, 401),
     "GET /v1/corrections": PARTNERS,
     "GET /v1/corrections/{correction_id}": (200, 404, 200, 200, 401),
     "GET /v1/corrections/{correction_id}/recall": (401, 401, 200, 403, 401),
     "GET /v1/notifications": PARTNERS,
+    # Whom nobody invited is refused, whoever it is.
+    "POST /v1/invitations/{partner_id}": (403, 403, 403, 403, 403),
     "POST /oauth/token": (200, 200, 401, 401, 401),
     "GET /oauth/keys": ANYONE,
     "GET /.well-known/oauth-authorization-server": ANYONE,
@@ -61,6 +71,7 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /healthz": ANYONE,
     "GET /readyz": ANYONE,
 }
+QUERIES = {"/v1/policy/explain": "?action=submit", "/v1/policy/simulate": "?without=gtm-usa"}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +90,8 @@ def status_of(gateway: Running, operation: str, caller: str, places: dict[str, s
     method, path = operation.split(" ")
     if path == "/oauth/token":
         return ask(gateway, caller, by_certificate(caller)).status
+    if operation.startswith("POST /v1/invitations"):
+        return answered(gateway, caller, "USA.NOBODY", "no token").status
     if operation == "POST /v1/corrections":
         return contested_by(gateway, caller)
     if method == "POST":
@@ -88,6 +101,7 @@ def status_of(gateway: Running, operation: str, caller: str, places: dict[str, s
         return send(gateway, asked, name=caller).status
     for name, value in places.items():
         path = path.replace(name, value)
+    path += QUERIES.get(path, "")
     return gateway.get(caller, path, {"Gateway-Purpose": "STATISTICS"})[0]
 
 

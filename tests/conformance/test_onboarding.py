@@ -19,7 +19,19 @@ DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "ONBOARDING.md").read
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the document promises.
 SECONDS_MAX = 600
-COMMANDS = ("init", "doctor", "validate", "submit", "verify", "own", "outbox add", "outbox run", "partners enrol")
+COMMANDS = (
+    "init",
+    "doctor",
+    "validate",
+    "submit",
+    "verify",
+    "own",
+    "outbox add",
+    "outbox run",
+    "partners invite",
+    "join",
+    "partners activate",
+)
 
 
 def environment(gateway: Running, programs: Path) -> dict[str, str]:

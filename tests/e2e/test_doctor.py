@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from gateway.cli.doctor_texts import DOCTOR_TEXTS
 from gateway.cli.program import app
 from gateway.client.doctor import FAIL, OK, WARN, examine
-from gateway.clock import SystemClock
+from gateway.clock import SystemClock, format_instant
 from gateway.contracting.build import build
 from gateway.contracting.load import packaged_root
 from gateway.onboarding import pki
@@ -208,6 +208,21 @@ def test_a_planted_fault_is_found_and_its_mending_said_in_both_languages(
     _, _, mend, mend_es = DOCTOR_TEXTS[code]
     assert f"-> {mend.partition('{')[0]}" in english.stdout
     assert f"-> {mend_es.partition('{')[0]}" in spanish.stdout
+
+
+@pytest.mark.parametrize(("left", "level"), [(timedelta(days=5), WARN), (timedelta(hours=5), FAIL)])
+def test_what_only_the_gateway_knows_to_end_is_told(
+    gateway: Running, tmp_path: Path, left: timedelta, level: str
+) -> None:
+    """A key's end is a row of the registry; the file says nothing of it."""
+    reader, until = "GTM.SEGEPLAN", format_instant(datetime.now(UTC) + left)
+    words = ("partners", "end-key", reader, gateway.party(reader).keyid, "--until", until)
+    ended = CliRunner().invoke(app, [*words, "--config", str(gateway.files.settings)])
+    patient = patient_of(gateway, tmp_path, reader)
+
+    assert (ended.exit_code, patient.findings()["ends-soon"]) == (0, level)
+    assert f"signing-key of {reader} ends at" in patient.doctor().stdout
+    assert f"signing-key de {reader} termina" in patient.doctor(language="es").stdout
 
 
 def test_a_certificate_with_thirty_days_left_is_well(patient: Patient) -> None:

@@ -40,6 +40,7 @@ METRICS = {
     "gateway_ready": set(),
     "gateway_certificate_expiry_seconds": {"subject"},
     "gateway_crl_expiry_seconds": {"country"},
+    "gateway_first_end_seconds": {"what"},
     "gateway_retention_last_success_seconds": set(),
     "gateway_connections": set(),
 }

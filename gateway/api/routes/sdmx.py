@@ -175,6 +175,7 @@ async def _data(desk: Desk, request: Request) -> Response:
         understand=understand,
     )
     pulled = await desk.read(_pull, desk, visit, wanted)
+    visit.allowances.extend(pulled.allowances)
     [message] = written_by
     headers = {**_cached(message.tag), "audit-event": pulled.event_id}
     if pulled.newest:

@@ -226,10 +226,30 @@ def test_an_agreement_s_requests_per_hour_are_counted_for_each_partner(counter: 
     with pytest.raises(RateLimited) as caught:
         scarce.ask()
 
-    assert caught.value.retry_after_seconds == 3600
+    assert caught.value.retry_after_seconds == 3660, "counted by minute: never more in an hour than agreed"
     assert caught.value.audit_event is None, "many in a row are one event, which the edge counts"
     assert scarce.ask(SEGEPLAN)
-    assert scarce.on(NOW + timedelta(hours=1)).ask()
+    assert scarce.on(NOW + timedelta(minutes=61)).ask()
+
+
+def test_the_requests_of_all_processes_count_together(counter: Counter) -> None:
+    """Two desks on one database are two gateways; what one refused the other refuses from what is stored."""
+    counter.keep({})
+    first, second = (with_terms(counter, requests_per_hour=2) for _ in range(2))
+    first.ask(), second.ask()
+
+    for gateway in (first, second, first):
+        with pytest.raises(RateLimited):
+            gateway.ask()
+
+
+def test_a_pull_that_finds_nothing_counts_as_well(counter: Counter) -> None:
+    scarce = with_terms(counter, requests_per_hour=1)
+    with pytest.raises(NotFound):
+        scarce.ask()
+
+    with pytest.raises(RateLimited):
+        scarce.ask()
 
 
 def test_an_agreement_s_embargo_runs_from_acceptance(counter: Counter) -> None:

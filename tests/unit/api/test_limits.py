@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
+from gateway.aggregates.quota import Allowance
 from gateway.api.limits import (
     BURST_SPAN,
     CALLERS_MAX,
@@ -99,11 +100,11 @@ def test_a_certificate_that_is_not_known_to_be_pinned_has_a_far_lower_rate() -> 
 
 
 def test_a_caller_who_is_known_still_has_a_partner_s_rate_and_no_more() -> None:
-    """What was spent as a stranger counts."""
+    """From then on its requests are the partner's, whichever certificate they come with."""
     limit = Admission(per_second=1, burst=10)
     limit.take("a", at=AT)
     limit.know("a", "MEX.SEGOB.UPMRIP")
-    for _ in range(9):
+    for _ in range(10):
         limit.take("a", at=AT)
 
     with pytest.raises(RateLimited):
@@ -165,3 +166,27 @@ def test_a_partner_has_its_turns_and_no_more() -> None:
         assert turns._turns == {}
 
     anyio.run(main)
+
+
+def test_two_certificates_of_one_partner_share_what_it_may_ask() -> None:
+    """A rotation doubles nothing."""
+    limit = Admission(per_second=1, burst=2)
+    limit.know("old", "MEX.INM")
+    limit.know("new", "MEX.INM")
+
+    left = [limit.take(source, at=AT).remaining for source in ("old", "new")]
+
+    assert left == [1, 0]
+    with pytest.raises(RateLimited):
+        limit.take("old", at=AT)
+
+
+def test_each_action_has_a_limit_of_its_own() -> None:
+    """Who has read too much is still let in to submit."""
+    limit = Admission(per_second=1, burst=1)
+    limit.know("a", "MEX.INM")
+    limit.take("a", "read", at=AT)
+
+    with pytest.raises(RateLimited):
+        limit.take("a", "read", at=AT)
+    assert limit.take("a", "submit", at=AT) == Allowance("", 1, 1, 0, 1)

@@ -18,7 +18,7 @@ STATUSES = {
     "certificate-revoked unknown-partner signature-missing signature-malformed signature-component-missing "
     "signature-key-unknown signature-algorithm-mismatch signature-invalid signature-expired signature-not-yet-valid "
     "replayed client-unauthenticated token-invalid",
-    403: "partner-suspended denied-by-policy scope-insufficient",
+    403: "partner-suspended invitation-invalid denied-by-policy scope-insufficient",
     404: "not-found",
     409: "idempotency-conflict",
     410: "contract-retired",

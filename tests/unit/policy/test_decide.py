@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import cedarpy
@@ -76,6 +76,7 @@ def read(partner: Partner = UPM, owner: str = "USA", purpose: str = "STATISTICS"
         read(CBP, "MEX"),
         read(READER, "USA"),
         read(purpose="RECEPTION_PLANNING"),
+        read(asylum_of=frozenset({"GTM"})),
         requests.review_audit(OFFICER, country="MEX"),
     ],
 )
@@ -100,6 +101,8 @@ def test_what_floor_roles_and_agreements_allow_is_permitted(point: DecisionPoint
         ),
         (read(owner="MEX"), "floor#agreement"),
         (read(purpose="IMMIGRATION_ENFORCEMENT_INDIVIDUAL"), "floor#no-individual-enforcement"),
+        (read(product="border-event"), "floor#no-event-rows"),
+        (read(asylum_of=frozenset({"MEX"})), "floor#asylum-of-nationals"),
         (requests.review_audit(OFFICER, country="USA"), "floor#own-audit"),
     ],
 )
@@ -166,6 +169,27 @@ def test_an_agreement_holds_from_its_first_to_its_last_day(point: DecisionPoint,
     else:
         with pytest.raises(DeniedByPolicy):
             point.decide(read(at=at))
+
+
+def test_a_reader_whose_record_of_protection_has_ended_reads_nothing() -> None:
+    """PP-10: the agreement is still good, and so is the other direction."""
+    ended = date(2026, 11, 23)
+    mended = [
+        item.model_copy(
+            update={"clauses": tuple(one.model_copy(update=_until(one.reader, ended)) for one in item.clauses)}
+        )
+        for item in agreements()
+    ]
+    point = DecisionPoint(compile_policies(load_rules(ROOT), tuple(mended), parties=PARTIES, products=PRODUCTS))
+
+    with pytest.raises(DeniedByPolicy):
+        point.decide(read())
+    assert point.decide(read(at=NOW - timedelta(days=1))).policies
+    assert point.decide(read(CBP, "MEX")).policies
+
+
+def _until(reader: str, day: date) -> dict[str, date]:
+    return {"protected_until": day} if reader == "MEX" else {}
 
 
 def test_an_agreement_that_one_party_did_not_sign_permits_nothing() -> None:

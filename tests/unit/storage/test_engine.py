@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Fault, StorageUnavailable
 from gateway.storage import engine as engine_module
+from gateway.storage import life_tables
 from gateway.storage.engine import Storage, StorageInUse, Tx, WriteConflict, open_storage
 from gateway.storage.migrate import SchemaUnknown, check, upgrade
 from gateway.storage.products import product_table
@@ -260,6 +261,7 @@ def test_an_upgraded_schema_is_what_the_program_declares(database_url: str) -> N
     """Tables are written twice, in the program and in the revisions: they must say the same."""
     declared = [
         *METADATA.sorted_tables,
+        *life_tables.TABLES,
         *(product_table(shape) for shape in SHAPES.values()),
         *cell_tables(SHAPES["flow"]),
     ]
@@ -293,7 +295,7 @@ def test_an_upgraded_schema_is_what_the_program_declares(database_url: str) -> N
 def test_partner_id_comes_first_in_every_key_of_what_partners_own() -> None:
     owned = [
         table
-        for table in [*METADATA.sorted_tables, *(product_table(shape) for shape in SHAPES.values())]
+        for table in (*METADATA.sorted_tables, *life_tables.TABLES, *map(product_table, SHAPES.values()))
         if "partner_id" in table.c and table.name not in {"event", "certificate_pin"}
     ]
 

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an officer may ask the policies; this file is about why, what if, who may, who could see and who did, by HTTP.
+
+An officer asks about the own country: its partners, its numbers, the decisions that its officers may see. A partner
+asks why about itself alone. Each look of an officer is an event, like any search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.clock import parse_instant
+from gateway.errors import NotFound, RequestMalformed
+from gateway.policy.decide import DecisionPoint
+from gateway.policy.explain import Explainer
+from gateway.policy.matrix import Line, could_see, matrix
+from gateway.policy.requests import review_audit, supposed
+from gateway.review.replay import did_see, evidence_of, principals, simulate
+from gateway.review.search import ReviewDesk, ReviewRequest, record_look
+from gateway.storage.engine import Tx
+from gateway.trip import Partner, Supposed
+
+DAYS = timedelta(days=30)
+CHANGES_SHOWN_MAX = 1000
+ACTIONS = frozenset({"submit", "validate", "read-own", "read-flow", "read-records", "contest", "review-audit"})
+Words = Mapping[str, str]
+Answer = dict[str, Any]
+
+
+def explain_own(desk: ReviewDesk, partner: Partner, words: Words) -> Answer:
+    """Say to a partner why a request of its own would be permitted or denied.
+
+    Raises:
+        RequestMalformed: when there is no such action.
+        NotFound: when it names another.
+    """
+    if words.get("as", partner.id) != partner.id:
+        raise NotFound
+    return _explained(desk, Supposed("Partner", partner.id, partner.country, partner.roles), words)
+
+
+def ask(desk: ReviewDesk, request: ReviewRequest, question: str, words: Words) -> Answer:
+    """Answer an officer's question about the own country, and record that it was asked.
+
+    Raises:
+        DeniedByPolicy: when the officer may not review.
+        RequestMalformed, NotFound: when a word has no form that is known, or names nobody of the country.
+    """
+    permit = desk.policy.decide(review_audit(request.officer, country=request.officer.country))
+
+    def work(tx: Tx) -> Answer:
+        answer = QUESTIONS[question](tx, desk, request.officer.country, words)
+        count = len(next((found for found in answer.values() if isinstance(found, list)), [answer]))
+        record_look(tx, desk, request, permit, asked={"question": question, **words}, result_count=count)
+        return answer
+
+    return desk.storage.write(work)
+
+
+def _explain(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
+    asker = principals(tx).get(words.get("as", ""))
+    if asker is None or asker.country != country:
+        raise NotFound
+    return _explained(desk, asker, words)
+
+
+def _explained(desk: ReviewDesk, asker: Supposed, words: Words) -> Answer:
+    action = words.get("action", "")
+    if action not in ACTIONS:
+        raise RequestMalformed(what=f"action is one of {', '.join(sorted(ACTIONS))}")
+    request = supposed(
+        asker,
+        action,
+        owner=words.get("owner", ""),
+        product=words.get("product", "flow"),
+        purpose=words.get("purpose", ""),
+        at=desk.clock.now(),
+    )
+    return asdict(Explainer(desk.policy).explain(request, viewer=asker.country))
+
+
+def _matrix(tx: Tx, desk: ReviewDesk, country: str, _words: Words) -> Answer:
+    return {"lines": [line._asdict() for line in _lines(tx, desk) if country in {line.owner, line.principal[:3]}]}
+
+
+def _could_see(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
+    found = could_see(_lines(tx, desk), owner=country, product=words.get("product", "flow"))
+    return {"lines": [line._asdict() for line in found]}
+
+
+def _did_see(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
+    found = did_see(tx, owner=country, since=_since(desk, words))
+    return {"readers": [{"partner": partner, **one} for partner, one in found.items()]}
+
+
+def _simulate(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
+    """Say what would change if an agreement of the country were not in force."""
+    policies = desk.policy.policies
+    if not any(one.id == words.get("without") and country in one.parties for one in policies.agreements):
+        raise NotFound
+    proposed = DecisionPoint(policies.without(words["without"]))
+    found = simulate(tx, proposed, since=_since(desk, words), country=country)
+    counts = {"replayed": found.replayed, "not_replayed": found.not_replayed, "change_count": len(found.changes)}
+    return {"changes": [evidence_of(change) for change in found.changes[:CHANGES_SHOWN_MAX]], **counts}
+
+
+def _lines(tx: Tx, desk: ReviewDesk) -> list[Line]:
+    return list(matrix(desk.policy, principals(tx, active_only=True).values(), at=desk.clock.now()))
+
+
+def _since(desk: ReviewDesk, words: Words) -> datetime:
+    try:
+        return parse_instant(words["since"]) if "since" in words else desk.clock.now() - DAYS
+    except ValueError as error:
+        raise RequestMalformed(what="since") from error
+
+
+QUESTIONS: Mapping[str, Callable[[Tx, ReviewDesk, str, Words], Answer]] = {
+    "explain": _explain,
+    "matrix": _matrix,
+    "who-could-see": _could_see,
+    "who-did-see": _did_see,
+    "simulate": _simulate,
+}
