@@ -171,7 +171,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "sandbox-serve": ("start it with: gateway serve --config {path}", "arránquelo con: gateway serve --config {path}"),
     "proven": (
         "proven: no agreement of this set can override the floor",
-        "demostrado: ningún acuerdo de este conjunto puede anular el mínimo común",
+        "demostrado: ningún acuerdo de este conjunto puede anular el piso",
     ),
     "exists": ("{path} exists and is not empty", "{path} existe y no está vacío"),
 }

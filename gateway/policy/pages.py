@@ -35,8 +35,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "never": ("never", "nunca"),
     "dimensions": ("Breakdowns", "Desgloses"),
     "denied": (
-        "What no clause permits is denied. No clause can permit what the common floor forbids.",
-        "Lo que ninguna cláusula permite se niega. Ninguna cláusula puede permitir lo que prohíbe el mínimo común.",
+        "What no clause permits is denied. No clause can permit what the floor forbids.",
+        "Lo que ninguna cláusula permite se niega. Ninguna cláusula puede permitir lo que prohíbe el piso.",
     ),
 }
 _STYLE = (

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.clock import parse_instant
+from gateway.clock import format_instant, parse_instant
 from gateway.errors import NotFound, RequestMalformed
 from gateway.policy.decide import DecisionPoint
 from gateway.policy.explain import Explainer
@@ -25,6 +25,8 @@ from gateway.trip import Partner, Supposed
 
 DAYS = timedelta(days=30)
 CHANGES_SHOWN_MAX = 1000
+# A longer time is asked in parts, each from where the last one ended.
+EVENTS_MAX = 20_000
 ACTIONS = frozenset({"submit", "validate", "read-own", "read-flow", "read-records", "contest", "review-audit"})
 Words = Mapping[str, str]
 Answer = dict[str, Any]
@@ -51,13 +53,12 @@ def ask(desk: ReviewDesk, request: ReviewRequest, question: str, words: Words) -
     """
     permit = desk.policy.decide(review_audit(request.officer, country=request.officer.country))
 
-    def work(tx: Tx) -> Answer:
-        answer = QUESTIONS[question](tx, desk, request.officer.country, words)
-        count = len(next((found for found in answer.values() if isinstance(found, list)), [answer]))
-        record_look(tx, desk, request, permit, asked={"question": question, **words}, result_count=count)
-        return answer
-
-    return desk.storage.write(work)
+    # Read first: a long look must not hold up whoever writes. It is told only once it is recorded.
+    answer = desk.storage.read(lambda tx: QUESTIONS[question](tx, desk, request.officer.country, words))
+    count = len(next((found for found in answer.values() if isinstance(found, list)), [answer]))
+    asked = {"question": question, **words}
+    desk.storage.write(lambda tx: record_look(tx, desk, request, permit, asked=asked, result_count=count))
+    return answer
 
 
 def _explain(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
@@ -92,7 +93,7 @@ def _could_see(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
 
 
 def _did_see(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
-    found = did_see(tx, owner=country, since=_since(desk, words))
+    found = did_see(tx, owner=country, since=_since(desk, words), limit=EVENTS_MAX)
     return {"readers": [{"partner": partner, **one} for partner, one in found.items()]}
 
 
@@ -102,9 +103,10 @@ def _simulate(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
     if not any(one.id == words.get("without") and country in one.parties for one in policies.agreements):
         raise NotFound
     proposed = DecisionPoint(policies.without(words["without"]))
-    found = simulate(tx, proposed, since=_since(desk, words), country=country)
+    found = simulate(tx, proposed, since=_since(desk, words), country=country, limit=EVENTS_MAX)
     counts = {"replayed": found.replayed, "not_replayed": found.not_replayed, "change_count": len(found.changes)}
-    return {"changes": [evidence_of(change) for change in found.changes[:CHANGES_SHOWN_MAX]], **counts}
+    until = {"until": format_instant(found.until)} if found.until else {}
+    return {"changes": [evidence_of(change) for change in found.changes[:CHANGES_SHOWN_MAX]], **counts, **until}
 
 
 def _lines(tx: Tx, desk: ReviewDesk) -> list[Line]:

@@ -53,8 +53,9 @@ class Change:
 
 @dataclass(slots=True)
 class Simulation:
-    """What replaying found."""
+    """What replaying found; `until` is when the last decision was made that was looked at."""
 
+    until: datetime | None = None
     replayed: int = 0
     not_replayed: int = 0
     changes: list[Change] = field(default_factory=list)
@@ -67,10 +68,10 @@ def principals(tx: Tx, *, active_only: bool = False) -> dict[str, Supposed]:
     return {one.id: one for status, one in (*partners, *officers) if status == "active" or not active_only}
 
 
-def recorded(tx: Tx, *, since: datetime, country: str = "") -> Iterator[Decided]:
+def recorded(tx: Tx, *, since: datetime, country: str = "", limit: int | None = None) -> Iterator[Decided]:
     """Yield the decisions of the audit log since an instant, oldest first; those that a country may see, if named."""
     known = principals(tx)
-    for event in events_of(tx, KINDS, since=since, country=country):
+    for event in events_of(tx, KINDS, since=since, country=country, limit=limit):
         fields = fields_of(event.fields)
         refused = event.outcome == "failure"
         if not fields.get("policy_set") or (refused and fields.get("reason") != DENIED):
@@ -81,10 +82,13 @@ def recorded(tx: Tx, *, since: datetime, country: str = "") -> Iterator[Decided]
         yield Decided(event.id, event.at, not refused, policies, request)
 
 
-def simulate(tx: Tx, proposed: DecisionPoint, *, since: datetime, country: str = "") -> Simulation:
+def simulate(
+    tx: Tx, proposed: DecisionPoint, *, since: datetime, country: str = "", limit: int | None = None
+) -> Simulation:
     """Ask a proposed set about every recorded decision since an instant, and return what would change."""
     found = Simulation()
-    for decided in recorded(tx, since=since, country=country):
+    for decided in recorded(tx, since=since, country=country, limit=limit):
+        found.until = decided.at
         if decided.request is None:
             found.not_replayed += 1
             continue
@@ -120,10 +124,10 @@ def said(point: DecisionPoint, request: PolicyRequest) -> tuple[bool, tuple[str,
     return weighed.permits, weighed.policies
 
 
-def did_see(tx: Tx, *, owner: str, since: datetime) -> dict[str, dict[str, Any]]:
+def did_see(tx: Tx, *, owner: str, since: datetime, limit: int | None = None) -> dict[str, dict[str, Any]]:
     """Return who read numbers of a country since an instant: how often, when, for what, by partner."""
     found: dict[str, dict[str, Any]] = {}
-    for event in events_of(tx, SEEN, since=since, country=owner):
+    for event in events_of(tx, SEEN, since=since, country=owner, limit=limit):
         fields = fields_of(event.fields)
         if fields.get("owner", event.partner_id[:3]) != owner:
             continue

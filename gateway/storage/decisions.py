@@ -17,10 +17,12 @@ FETCH_ROWS = 1000
 _COLUMNS = tuple(tables.event.c[name] for name in StoredEvent.__slots__)
 
 
-def events_of(tx: Tx, kinds: Collection[str], *, since: datetime, country: str = "") -> Iterator[StoredEvent]:
+def events_of(
+    tx: Tx, kinds: Collection[str], *, since: datetime, country: str = "", limit: int | None = None
+) -> Iterator[StoredEvent]:
     """Yield the events of some kinds since an instant, oldest first; those that a country may see, if one is named."""
     c, audience = tables.event.c, tables.event_audience.c
-    query = select(*_COLUMNS).where(c.id >= first_id(since), c.kind.in_(sorted(kinds))).order_by(c.id)
+    query = select(*_COLUMNS).where(c.id >= first_id(since), c.kind.in_(sorted(kinds))).order_by(c.id).limit(limit)
     if country:
         query = query.join(tables.event_audience, audience.event_id == c.id).where(audience.country == country)
     for row in tx.connection.execute(query.execution_options(yield_per=FETCH_ROWS)):

@@ -35,8 +35,9 @@ from tests.running import GTM, MEX, USA, Running
 EXAMPLES = packaged_root() / "flow" / "1.0.0" / "examples" / "invalid"
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    url = request.getfixturevalue("postgresql_server").fresh() if request.param == "postgresql" else None
     folder = tmp_path_factory.mktemp("protection")
     shutil.copytree(packaged_root(), folder / "contracts")
     agreement = folder / "contracts" / "agreements" / "mex-usa" / "1.yaml"
@@ -44,7 +45,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     text = agreement.read_text("utf-8")
     assert text.count('\nvalid_until: "2029-02-28"') == 1
     agreement.write_text(text.replace('\nvalid_until: "2029-02-28"', f'\nvalid_until: "{yesterday}"'), "utf-8")
-    started = Running(create_sandbox(folder / "sandbox", contracts_root=folder / "contracts"))
+    started = Running(create_sandbox(folder / "sandbox", engine_url=url, contracts_root=folder / "contracts"))
     started.start()
     try:
         yield started

@@ -35,20 +35,20 @@ def policy_routes(desk: Desk) -> APIRouter:
 
 
 def _route(desk: Desk, question: str) -> Any:
-    review = ReviewDesk(desk.intake.storage, desk.intake.policy, desk.intake.clock, desk.log_policy)
-
     async def answer(request: Request) -> Response:
         words = dict(request.query_params)
-        found = await desk.read(_answer, desk, review, visit_of(request.scope), question, words)
+        found = await desk.read(_answer, desk, visit_of(request.scope), question, words)
         return JSONResponse(found, headers=_NO_STORE)
 
     return answer
 
 
-def _answer(desk: Desk, review: ReviewDesk, visit: Visit, question: str, words: dict[str, str]) -> dict[str, Any]:
+def _answer(desk: Desk, visit: Visit, question: str, words: dict[str, str]) -> dict[str, Any]:
     caller = known_caller(visit, desk) if question == "explain" else officer_of(visit, desk)
     if not words.keys() <= _WORDS or any(len(value) > TEXT_CHARS_MAX for value in words.values()):
         raise RequestMalformed(what="unknown parameter, or too long")
+    # Made for each request: the policies may have been exchanged since the last.
+    review = ReviewDesk(desk.intake.storage, desk.intake.policy, desk.intake.clock, desk.log_policy)
     if isinstance(caller, Partner):
         return explain_own(review, caller, words)
     return ask(review, ReviewRequest(caller, visit.place, visit.source, visit.request_id), question, words)
