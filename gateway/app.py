@@ -39,7 +39,6 @@ from gateway.api.server import GatewayServer, open_port, open_socket
 from gateway.api.tls import TlsFiles, TlsKeeper
 from gateway.auditlog.keeper import LogKeeper
 from gateway.clock import SystemClock
-from gateway.contracting.contract import ContractSet
 from gateway.contracting.load import packaged_root
 from gateway.corrections.deliver import DeliveryDesk
 from gateway.errors import Reason, Refusal
@@ -47,9 +46,8 @@ from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.together import Together
 from gateway.jobs import JobsDesk, ends_of, jobs
-from gateway.onboarding.in_force import load_in_force
+from gateway.onboarding.live import Live
 from gateway.operational_log import configure_log
-from gateway.policy.decide import DecisionPoint
 from gateway.preflight import problems
 from gateway.settings import Settings, SettingsInvalid
 from gateway.signing.envelope import BodyLimits
@@ -72,7 +70,7 @@ class Gateway:
 
     settings: Settings
     storage: Storage
-    contracts: ContractSet
+    live: Live
     keeper: LogKeeper
     desk: Desk
     metrics: Metrics = field(default_factory=Metrics)
@@ -93,7 +91,7 @@ def compose(settings: Settings) -> Gateway:
     clock = SystemClock()
     storage = open_storage(settings.database_url)
     root = settings.contracts_dir or packaged_root()
-    in_force = load_in_force(storage, root, parties=settings.parties, at=clock.now())
+    live = Live(storage, root, parties=tuple(settings.parties), clock=clock)
     keeper = LogKeeper(
         storage,
         FileSigner.load(settings.log_key),
@@ -104,10 +102,10 @@ def compose(settings: Settings) -> Gateway:
     intake = IntakeDesk(
         clock=clock,
         storage=storage,
-        directory=RegistryDirectory(storage.read),
+        directory=RegistryDirectory(storage.read, live.follow),
         anchors=load_anchors(settings.anchors, settings.revocation_lists),
-        contracts=in_force.contracts,
-        policy=DecisionPoint(in_force.policies),
+        contracts=live.contracts,
+        policy=live.policy,
         limits=BodyLimits(
             sent_bytes_max=settings.body_bytes_max,
             decoded_bytes_max=settings.decoded_bytes_max,
@@ -117,7 +115,7 @@ def compose(settings: Settings) -> Gateway:
         check_log=keeper.check,
         sandbox=settings.sandbox,
     )
-    return Gateway(settings, storage, in_force.contracts, keeper, _edge_desk(settings, intake, keeper))
+    return Gateway(settings, storage, live, keeper, _edge_desk(settings, intake, keeper))
 
 
 def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Desk:
@@ -149,7 +147,7 @@ def _tokens(settings: Settings, intake: IntakeDesk) -> TokensDesk | None:
     return TokensDesk(
         intake.clock,
         intake.storage,
-        intake.policy.policies,
+        intake.policy,
         TokenKey.load(settings.token_key),
         issuer=settings.public_origin,
         seconds=settings.token_seconds,
@@ -185,7 +183,7 @@ def serve(settings: Settings) -> None:
             write_address(settings.address_file, host, number)
         application = create_application(gateway.desk, lifespan=partial(_lifespan, gateway))
         server = GatewayServer(
-            Metered(application, gateway.metrics, frozenset(shape.product for shape in gateway.contracts.shapes)),
+            Metered(application, gateway.metrics, frozenset(shape.product for shape in gateway.live.contracts.shapes)),
             port,
             tls=_tls(settings),
             bounds=_bounds(settings),
@@ -252,7 +250,7 @@ def _operator(gateway: Gateway, path: Path) -> OperatorServer:
     intake = gateway.desk.intake
     desk = OperatorDesk(
         storage=gateway.storage,
-        shapes=gateway.contracts.shapes,
+        shapes=gateway.live.contracts.shapes,
         clock=intake.clock,
         parties=frozenset(gateway.settings.parties),
         log_policy=gateway.desk.log_policy,
@@ -269,7 +267,7 @@ def _operator(gateway: Gateway, path: Path) -> OperatorServer:
 
 def _status(gateway: Gateway) -> dict[str, Any]:
     reasons = reasons_against(gateway.desk)
-    contracts = sorted(f"{one.ref.product}/{one.ref.version}" for one in gateway.contracts.contracts)
+    contracts = sorted(f"{one.ref.product}/{one.ref.version}" for one in gateway.live.contracts.contracts)
     try:
         standing = standing_of(gateway.storage)
     except Refusal:  # Among the reasons already.

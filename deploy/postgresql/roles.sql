@@ -103,13 +103,17 @@ BEGIN
     GRANT INSERT ON expiry_warning TO gateway_web;
     GRANT INSERT, DELETE ON spent_request TO gateway_web;
     GRANT UPDATE (count) ON spent_request TO gateway_web;
+    -- An officer stops what moves by the gateway itself; only another role lets it move again.
+    GRANT INSERT ON stopped TO gateway_web;
+    GRANT UPDATE (version) ON registry_version TO gateway_web;
     -- Not evidence: nonces of open windows, and sums that can be made again.
     GRANT INSERT, DELETE ON nonce, rollup_delta TO gateway_web;
     GRANT INSERT ON rollup TO gateway_web;
     GRANT UPDATE (value) ON rollup, rollup_delta TO gateway_web;
 
     -- What a caller is let in by, and what anyone with the log may see; it tells of each read and cannot read that again.
-    GRANT SELECT ON partner, partner_key, officer, certificate_pin, approval, lifecycle, alembic_version TO gateway_serving;
+    GRANT SELECT ON partner, partner_key, officer, certificate_pin, approval, lifecycle, registry_version, stopped,
+        alembic_version TO gateway_serving;
     GRANT SELECT ON log_head, leaf, tile, checkpoint, contested_record TO gateway_serving;
     GRANT INSERT ON event, event_audience, pending_event TO gateway_serving;
     -- An agreement's requests count over all processes, so that whoever answers counts them.

@@ -3,20 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from gateway.contracting.contract import ContractSet, approved
 from gateway.contracting.load import load_contracts
 from gateway.contracting.strict_yaml import read_yaml
 from gateway.onboarding.approvals import stored_approvals
-from gateway.policy.load import PolicySet, load_policies
+from gateway.policy.load import PolicySet, Stops, load_policies
 from gateway.storage import registry
 from gateway.storage.engine import Storage, Tx
+from gateway.storage.registry import Stop
 
 _RETIRED = "retired"
+
+
+class StopKind(StrEnum):
+    """What can be stopped beside a partner, which has a status of its own."""
+
+    AGREEMENT = "agreement"
+    PRODUCT = "product"
+    DIRECTION = "direction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +44,36 @@ def load_in_force(storage: Storage, root: Path, *, parties: Collection[str], at:
         ApprovalInvalid: when a stored approval does not hold.
         ContractInvalid, AgreementInvalid, PoliciesInvalid: when a file cannot be put in force.
     """
-    signed = storage.read(stored_approvals)
-    states = storage.read(lambda tx: contract_states(tx, at=at))
-    contracts = approved(load_contracts(root), signed, frozenset(parties)).with_states(states)
+    return storage.read(lambda tx: read_in_force(tx, root, parties=parties, at=at))
+
+
+def read_in_force(tx: Tx, root: Path, *, parties: Collection[str], at: datetime) -> InForce:
+    """Read as `load_in_force` does, on one view of the registry."""
+    signed = stored_approvals(tx)
+    contracts = approved(load_contracts(root), signed, frozenset(parties)).with_states(contract_states(tx, at=at))
     products = {contract.ref.product for contract in contracts.contracts}
-    policies = load_policies(root, parties=parties, products=products, approved=signed, read=read_yaml)
+    stops = stops_of(registry.stops(tx))
+    policies = load_policies(root, parties=parties, products=products, approved=signed, read=read_yaml, stops=stops)
     return InForce(contracts, policies)
+
+
+def stops_of(rows: Iterable[Stop]) -> Stops:
+    """Return stops as the policies take them."""
+    found: dict[str, set[str]] = {kind: set() for kind in StopKind}
+    for row in rows:
+        found[StopKind(row.kind)].add(row.subject)
+    return Stops(
+        agreements=frozenset(found[StopKind.AGREEMENT]),
+        products=frozenset(found[StopKind.PRODUCT]),
+        directions=frozenset((pair[:3], pair[4:]) for pair in found[StopKind.DIRECTION]),
+    )
+
+
+def next_change(tx: Tx, *, at: datetime) -> datetime | None:
+    """Return when a contract version changes its state by itself next: an entry ahead, or a sunset."""
+    entries = registry.lifecycle_entries(tx)
+    times = [moment for entry in entries for moment in (entry.at, entry.sunset) if moment is not None and moment > at]
+    return min(times, default=None)
 
 
 def contract_states(tx: Tx, *, at: datetime) -> dict[tuple[str, str], str]:

@@ -39,6 +39,20 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Stops:
+    """What is stopped: agreements by id, data products, and directions as owner and reader."""
+
+    agreements: frozenset[str] = frozenset()
+    products: frozenset[str] = frozenset()
+    directions: frozenset[tuple[str, str]] = frozenset()
+
+    def named(self) -> dict[str, JSON]:
+        """Return what joins the digest of a set, so that the log tells decisions under a stop from others."""
+        names = [*self.agreements, *self.products, *(f"{owner}>{reader}" for owner, reader in self.directions)]
+        return {"stopped": sorted(names)} if names else {}
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySet:
     """Policies in force, parsed once; built here only, after schema and lint have passed."""
 
@@ -89,11 +103,11 @@ def load_policies(
     products: Collection[str],
     approved: Mapping[str, Collection[str]],
     read: ReadYaml,
-    suspended: Collection[str] = (),
+    stops: Stops | None = None,
 ) -> PolicySet:
     """Read the policies of a contracts folder and put in force what was approved.
 
-    `approved` maps a digest to the countries that signed it, `suspended` names agreements by id.
+    `approved` maps a digest to the countries that signed it.
 
     Raises:
         PoliciesInvalid: when the rules were not approved by all parties, or schema or lint refuse a policy.
@@ -104,9 +118,10 @@ def load_policies(
         raise PoliciesInvalid(f"the rules {rules.digest[:16]} are not approved by {', '.join(sorted(missing))}")
     return compile_policies(
         rules,
-        _in_force(load_agreements(root / "agreements", read), approved, suspended),
+        _in_force(load_agreements(root / "agreements", read), approved),
         parties=parties,
         products=products,
+        stops=stops or Stops(),
     )
 
 
@@ -126,9 +141,14 @@ def newest_of(root: Path, read: ReadYaml) -> tuple[Agreement, ...]:
 
 
 def compile_policies(
-    rules: Rules, agreements: tuple[Agreement, ...], *, parties: Collection[str], products: Collection[str]
+    rules: Rules,
+    agreements: tuple[Agreement, ...],
+    *,
+    parties: Collection[str],
+    products: Collection[str],
+    stops: Stops = Stops(),
 ) -> PolicySet:
-    """Compile rules and agreements into one set.
+    """Compile rules and agreements into one set, without what is stopped.
 
     (1) the floor only forbids; (2) everything passes the schema; (3) every policy has one id of its own;
     (4) every entity that is named exists.
@@ -136,7 +156,9 @@ def compile_policies(
     Raises:
         PoliciesInvalid: when one of these does not hold.
     """
+    agreements = tuple(agreement for agreement in agreements if agreement.id not in stops.agreements)
     clauses = {clause.policy_id: clause for agreement in agreements for clause in agreement.clauses}
+    clauses = {name: each for name, each in clauses.items() if (each.owner, each.reader) not in stops.directions}
     both = f"{rules.floor}\n{rules.roles}"
     text = text_of(both, clauses.values())
     try:
@@ -159,6 +181,7 @@ def compile_policies(
         "agreements": {agreement.reference: agreement.digest for agreement in agreements},
         "parties": sorted(parties),
         "rules": rules.digest,
+        **stops.named(),
     }
     return PolicySet(
         digest=sha256(canonical_bytes(content)).hex(),
@@ -166,20 +189,18 @@ def compile_policies(
         parsed=parsed,
         schema=schema,
         parties=frozenset(parties),
-        products=frozenset(products),
+        products=frozenset(products) - stops.products,
         agreements=agreements,
         clauses=clauses,
     )
 
 
-def _in_force(
-    agreements: tuple[Agreement, ...], approved: Mapping[str, Collection[str]], suspended: Collection[str]
-) -> tuple[Agreement, ...]:
-    """Return of each agreement the newest revision that its parties approved, unless it is suspended."""
+def _in_force(agreements: tuple[Agreement, ...], approved: Mapping[str, Collection[str]]) -> tuple[Agreement, ...]:
+    """Return of each agreement the newest revision that its parties approved."""
     newest = {
         agreement.id: agreement
         for agreement in sorted(agreements, key=lambda agreement: (agreement.id, agreement.revision))
-        if agreement.id not in suspended and set(agreement.parties) <= set(approved.get(agreement.digest, ()))
+        if set(agreement.parties) <= set(approved.get(agreement.digest, ()))
     }
     return tuple(newest.values())
 

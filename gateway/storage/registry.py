@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, delete, insert, select, update
 
 from gateway.storage.engine import Tx
+from gateway.storage.governance_tables import registry_version, stopped
 from gateway.storage.tables import approval, certificate_pin, lifecycle, officer, partner, partner_key
 from gateway.trip import SigningKey
 
@@ -77,10 +78,22 @@ class LifecycleEntry:
     sunset: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What moves no longer: an agreement, a data product, or a direction, which reads `GTM>USA`, owner first."""
+
+    kind: str
+    subject: str
+    since: datetime
+    actor: str
+
+
 _PIN, _PARTNER, _KEY = certificate_pin.c, partner.c, partner_key.c
-# What every request asks first, in one statement that is built once: pin, partner, and a row for each key.
+# What every request asks first, in one statement that is built once: pin, partner, how far the
+# registry is, and a row for each key.
 PINNED = (
     select(_PIN.status, _PARTNER.id, _PARTNER.country, _PARTNER.status, _PARTNER.roles)
+    .add_columns(select(registry_version.c.version).scalar_subquery())
     .add_columns(_KEY.keyid, _KEY.algorithm, _KEY.public, _KEY.not_before, _KEY.not_after)
     .join_from(certificate_pin, partner, _PIN.partner_id == _PARTNER.id)
     .outerjoin(partner_key, _KEY.partner_id == _PARTNER.id)
@@ -121,6 +134,7 @@ def set_partner_status(tx: Tx, partner_id: str, status: str) -> None:
 def add_signing_key(tx: Tx, partner_id: str, key: SigningKey) -> None:
     """Insert a partner's signing key."""
     tx.connection.execute(insert(partner_key).values(asdict(key) | {"partner_id": partner_id}))
+    move(tx)
 
 
 def signing_keys(tx: Tx, partner_id: str) -> tuple[SigningKey, ...]:
@@ -203,8 +217,41 @@ def lifecycle_entries(tx: Tx) -> list[LifecycleEntry]:
     return [LifecycleEntry(**row) for row in rows]
 
 
-def _add(tx: Tx, table: Table, entry: PartnerEntry | OfficerEntry | Pin | Approval | LifecycleEntry) -> None:
+def version(tx: Tx) -> int:
+    """Return how far the registry is; every act moves it."""
+    return int(tx.connection.execute(select(registry_version.c.version)).scalar_one())
+
+
+def move(tx: Tx) -> None:
+    """Tell every process, with its next request, that the registry is another than the one it read."""
+    tx.connection.execute(update(registry_version).values(version=registry_version.c.version + 1))
+
+
+def add_stop(tx: Tx, stop: Stop) -> None:
+    """Insert a stop; the key refuses a second one of the same."""
+    _add(tx, stopped, stop)
+
+
+def stops(tx: Tx) -> list[Stop]:
+    """Return the stops in force, by kind and subject."""
+    rows = tx.connection.execute(select(stopped).order_by(stopped.c.kind, stopped.c.subject)).mappings()
+    return [Stop(**row) for row in rows]
+
+
+def lift_stop(tx: Tx, kind: str, subject: str) -> None:
+    """Delete a stop.
+
+    Raises:
+        LookupError: when there is none.
+    """
+    if tx.connection.execute(delete(stopped).filter_by(kind=kind, subject=subject)).rowcount != 1:
+        raise LookupError(subject)
+    move(tx)
+
+
+def _add(tx: Tx, table: Table, entry: PartnerEntry | OfficerEntry | Pin | Approval | LifecycleEntry | Stop) -> None:
     tx.connection.execute(insert(table).values(asdict(entry)))
+    move(tx)
 
 
 def _get(tx: Tx, table: Table, **key: str) -> dict[str, Any]:
@@ -217,3 +264,4 @@ def _get(tx: Tx, table: Table, **key: str) -> dict[str, Any]:
 def _set_status(tx: Tx, table: Table, status: str, **key: str | bytes) -> None:
     if tx.connection.execute(update(table).filter_by(**key).values(status=status)).rowcount != 1:
         raise LookupError(key)
+    move(tx)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.clock import Clock
+from gateway.policy.decide import DecisionPoint
 from gateway.policy.load import PolicySet
 from gateway.storage.engine import Storage
 from gateway.tokens.access import TokenKey
@@ -26,10 +27,15 @@ class TokensDesk:
 
     clock: Clock
     storage: Storage
-    policies: PolicySet
+    policy: DecisionPoint
     key: TokenKey
     issuer: str
     seconds: int
+
+    @property
+    def policies(self) -> PolicySet:
+        """Return the policies in force now."""
+        return self.policy.policies
 
     @property
     def endpoint(self) -> str:

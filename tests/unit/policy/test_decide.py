@@ -16,7 +16,7 @@ from gateway.errors import DeniedByPolicy
 from gateway.policy import requests
 from gateway.policy.agreements import Agreement, load_agreements
 from gateway.policy.decide import DecisionPoint
-from gateway.policy.load import PolicySet, compile_policies, load_policies, load_rules
+from gateway.policy.load import PolicySet, Stops, compile_policies, load_policies, load_rules
 from gateway.trip import Officer, Partner, PolicyRequest
 
 ROOT = Path(__file__).parents[3] / "contracts"
@@ -38,14 +38,14 @@ def everything_approved() -> dict[str, tuple[str, ...]]:
     return {load_rules(ROOT).digest: PARTIES} | {item.digest: item.parties for item in agreements()}
 
 
-def policies(approved: Mapping[str, tuple[str, ...]] | None = None, suspended: tuple[str, ...] = ()) -> PolicySet:
+def policies(approved: Mapping[str, tuple[str, ...]] | None = None, stops: Stops | None = None) -> PolicySet:
     return load_policies(
         ROOT,
         parties=PARTIES,
         products=PRODUCTS,
         approved=everything_approved() if approved is None else approved,
         read=read_yaml,
-        suspended=suspended,
+        stops=stops,
     )
 
 
@@ -202,11 +202,30 @@ def test_an_agreement_that_one_party_did_not_sign_permits_nothing() -> None:
 
 
 def test_a_suspended_agreement_permits_nothing() -> None:
-    point = DecisionPoint(policies(suspended=("mex-usa",)))
+    point = DecisionPoint(policies(stops=Stops(agreements=frozenset({"mex-usa"}))))
 
     with pytest.raises(DeniedByPolicy) as denied:
         point.decide(read())
     assert denied.value.extra["decision"]["policies"] == ["floor#agreement"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "stops", [Stops(products=frozenset({"flow"})), Stops(directions=frozenset({("USA", "MEX")}))], ids=str
+)
+def test_what_is_stopped_permits_nothing_and_the_set_says_so(stops: Stops, point: DecisionPoint) -> None:
+    assert point.decide(read()).policies
+
+    stopped = DecisionPoint(policies(stops=stops))
+
+    with pytest.raises(DeniedByPolicy):
+        stopped.decide(read())
+    assert stopped.policies.digest != point.policies.digest
+
+
+def test_a_stopped_direction_leaves_the_other(point: DecisionPoint) -> None:
+    stopped = DecisionPoint(policies(stops=Stops(directions=frozenset({("USA", "GTM")}))))
+
+    assert stopped.decide(read()).policies == point.decide(read()).policies
 
 
 def test_a_changed_role_is_seen_at_once(point: DecisionPoint) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import Fault, StorageUnavailable
 from gateway.storage import engine as engine_module
-from gateway.storage import life_tables
+from gateway.storage import governance_tables, life_tables
 from gateway.storage.engine import Storage, StorageInUse, Tx, WriteConflict, open_storage
 from gateway.storage.migrate import SchemaUnknown, check, upgrade
 from gateway.storage.products import product_table
@@ -261,6 +261,7 @@ def test_an_upgraded_schema_is_what_the_program_declares(database_url: str) -> N
     """Tables are written twice, in the program and in the revisions: they must say the same."""
     declared = [
         *METADATA.sorted_tables,
+        *governance_tables.TABLES,
         *life_tables.TABLES,
         *(product_table(shape) for shape in SHAPES.values()),
         *cell_tables(SHAPES["flow"]),
