@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -54,7 +54,9 @@ class PartnerDirectory(Protocol):
 
 
 class PinDirectory(PartnerDirectory, Protocol):
-    """Where officers' pins are looked up as well."""
+    """Where officers' pins are looked up as well, and those of several partners at one moment."""
+
+    def pinned_partners(self, pins: Collection[bytes]) -> Mapping[bytes, PinnedPartner | None]: ...
 
     def pinned_officer(self, sha256: bytes) -> PinnedOfficer | None: ...
 

@@ -26,7 +26,6 @@ from gateway.intake.keep import Apart, keep_together
 from gateway.policy.requests import SUBMIT, push
 from gateway.signing.envelope import receive_body
 from gateway.signing.head import verify_signature
-from gateway.storage.directory import pinned_partners
 from gateway.trip import SignedRequest
 
 TOGETHER_MAX = 64
@@ -103,7 +102,7 @@ def accept_together(desk: IntakeDesk, some: Sequence[Asked]) -> list[Accepted | 
     try:
         desk.check_log()
         pins = {asked.request.peer.sha256 for asked in some}
-        pinned = _Pinned(desk.storage.read(lambda tx: pinned_partners(tx, pins)))
+        pinned = _Pinned(desk.directory.pinned_partners(pins))
     except StorageUnavailable:
         raise
     except Refusal:

@@ -44,17 +44,16 @@ class RegistryDirectory:
         """Return the partner behind a pin, or None when the certificate is not pinned for a partner."""
         return self.read(lambda tx: _pinned_partner(tx, sha256, self.follow))
 
+    def pinned_partners(self, pins: Collection[bytes]) -> dict[bytes, PinnedPartner | None]:
+        """Return who is behind each of some pins, all seen at one moment."""
+        return self.read(lambda tx: {sha256: _pinned_partner(tx, sha256, self.follow) for sha256 in pins})
+
     def pinned_officer(self, sha256: bytes) -> PinnedOfficer | None:
         """Return the officer behind a pin, or None when the certificate is not pinned for an officer."""
         return self.read(lambda tx: _pinned_officer(tx, sha256, self.follow))
 
 
-def pinned_partners(tx: Tx, pins: Collection[bytes], follow: Follow | None = None) -> dict[bytes, PinnedPartner | None]:
-    """Return who is behind each of some pins, all seen at one moment."""
-    return {sha256: _pinned_partner(tx, sha256, follow) for sha256 in pins}
-
-
-def _pinned_partner(tx: Tx, sha256: bytes, follow: Follow | None = None) -> PinnedPartner | None:
+def _pinned_partner(tx: Tx, sha256: bytes, follow: Follow | None) -> PinnedPartner | None:
     rows = tx.connection.execute(registry.PINNED, {"sha256": sha256}).all()
     if not rows:
         return None

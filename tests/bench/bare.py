@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +45,9 @@ class Remembered:
 
     def pinned_partner(self, sha256: bytes) -> PinnedPartner | None:
         return self._partner(sha256)
+
+    def pinned_partners(self, pins: Collection[bytes]) -> dict[bytes, PinnedPartner | None]:
+        return {sha256: self._partner(sha256) for sha256 in pins}
 
     def pinned_officer(self, sha256: bytes) -> PinnedOfficer | None:
         return self._officer(sha256)
