@@ -328,6 +328,7 @@ def _jobs_desk(gateway: Gateway) -> JobsDesk:
         delivery=DeliveryDesk(intake.clock, gateway.storage, signer, trust=trust, private=settings.sandbox),
         metrics=gateway.metrics,
         retention_hour=settings.retention_hour,
+        follow=partial(gateway.live.look, gateway.storage),
     )
 
 

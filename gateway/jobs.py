@@ -26,6 +26,7 @@ BURSTS_SECONDS = 10
 FOLD_SECONDS = 60
 NOTICES_SECONDS = 1
 VINTAGES_SECONDS = 2
+FOLLOW_SECONDS = 0.25
 DAY_SECONDS = 86_400
 ENDS_SECONDS = 3600
 RETRY_SECONDS = 300
@@ -41,6 +42,7 @@ class JobsDesk:
     delivery: DeliveryDesk
     metrics: Metrics
     retention_hour: int
+    follow: Callable[[], None]
 
 
 def jobs(parts: JobsDesk) -> list[Coroutine[Any, Any, None]]:
@@ -51,6 +53,8 @@ def jobs(parts: JobsDesk) -> list[Coroutine[Any, Any, None]]:
         every(FOLD_SECONDS, partial(_fold, desk), "totals not folded"),
         every(VINTAGES_SECONDS, partial(publish_accepted, desk.aggregates), "vintages not published"),
         every(NOTICES_SECONDS, partial(_deliver, parts), "notices not sent"),
+        # Requests follow by themselves; this is for bodies that are still on their way.
+        every(FOLLOW_SECONDS, parts.follow, "registry not followed"),
         _retention(parts),
         _warn_of_ends(desk),
         _warn_of_stale_lists(desk),

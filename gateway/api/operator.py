@@ -43,7 +43,7 @@ from gateway.errors import Fault, Refusal
 from gateway.identifiers import PARTNER_ID, country_of
 from gateway.identity.identify import ACTIVE
 from gateway.intake.retention import delete_expired
-from gateway.onboarding import enrol, invitation, life
+from gateway.onboarding import enrol, invitation, life, stops
 from gateway.storage import log, registry
 from gateway.storage.engine import Storage, Tx
 from gateway.storage.life import Invitation
@@ -288,6 +288,12 @@ def _status(change: Callable[..., None], desk: OperatorDesk, words: Words) -> Do
     return {"id": words["id"]}
 
 
+def _stop(change: Callable[..., None], desk: OperatorDesk, words: Words) -> Done:
+    kind, subject, now = words.get("kind", ""), words.get("subject", ""), desk.clock.now()
+    desk.storage.write(lambda tx: change(tx, kind, subject, parties=desk.parties, at=now))
+    return {kind: subject}
+
+
 def _delete_expired(desk: OperatorDesk, _words: Words) -> Done:
     return {"deleted": delete_expired(desk.storage, desk.shapes, clock=desk.clock)}
 
@@ -335,6 +341,8 @@ ACTS: Mapping[str, Callable[[OperatorDesk, Words], Done]] = {
     "suspend": partial(_status, enrol.suspend_partner),
     "resume": partial(_status, enrol.resume_partner),
     "revoke": partial(_status, enrol.revoke_partner),
+    "stop": partial(_stop, stops.stop),
+    "lift": partial(_stop, stops.lift),
     "delete-expired": _delete_expired,
     "create-log": _create_log,
     "confirm-restore": _confirm_restore,

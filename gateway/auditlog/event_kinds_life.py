@@ -72,4 +72,21 @@ class ExpiryWarned(AuditEvent):
     source: str = OPERATOR
 
 
-KINDS = (KeyEnded, PartnerInvited, InvitationAnswered, PartnerActivated, ExpiryWarned)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeStopped(AuditEvent):
+    """An agreement, a data product or a direction was stopped; nothing of it is permitted until it is resumed."""
+
+    kind = "exchange.stopped"
+    what: str
+    subject: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeResumed(ExchangeStopped):
+    """What was stopped is permitted again, as far as rules and agreements permit it."""
+
+    kind = "exchange.resumed"
+
+
+KINDS = (KeyEnded, PartnerInvited, InvitationAnswered, PartnerActivated, ExpiryWarned, ExchangeStopped, ExchangeResumed)

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 ACT_SECONDS_MAX = 600
 
 partners = typer.Typer(no_args_is_help=True, help="Who is onboarded, and with which keys: the whole life of a partner.")
+govern = typer.Typer(no_args_is_help=True, help="What moves between governments, and what is stopped.")
 log = typer.Typer(no_args_is_help=True, help="The audit log of this deployment.")
 
 IdArgument = Annotated[str, typer.Argument(help="The partner, USA.DHS.CBP.")]
+KindArgument = Annotated[str, typer.Argument(help="agreement, product or direction.")]
+SubjectArgument = Annotated[str, typer.Argument(help="mex-usa, flow, or 'GTM>USA', whose numbers first.")]
 CertificateOption = Annotated[Path, typer.Option(help="The partner's client certificate, PEM.", exists=True)]
 SigningKeyOption = Annotated[Path, typer.Option(help="The partner's public signing key, PEM.", exists=True)]
 
@@ -188,6 +191,28 @@ def resume(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = 
 def revoke(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SETTINGS) -> None:
     """End a partner for good."""
     _tell(ctx, act(settings_of(config), "revoke", id=partner_id))
+
+
+@govern.command("stop")
+def stop(ctx: typer.Context, kind: KindArgument, subject: SubjectArgument, config: SettingsOption = SETTINGS) -> None:
+    """Let an agreement, a data product or a direction move no longer; every process sees it with its next request."""
+    _tell(ctx, act(settings_of(config), "stop", kind=kind, subject=subject))
+
+
+@govern.command("lift")
+def lift(ctx: typer.Context, kind: KindArgument, subject: SubjectArgument, config: SettingsOption = SETTINGS) -> None:
+    """Let what was stopped move again, as far as rules and agreements permit it."""
+    _tell(ctx, act(settings_of(config), "lift", kind=kind, subject=subject))
+
+
+@govern.command("stops")
+def list_stops(config: SettingsOption = SETTINGS) -> None:
+    """List what is stopped."""
+    from gateway.storage import registry
+
+    with storage_of(settings_of(config), read_only=True) as (storage, _):
+        for one in storage.read(registry.stops):
+            typer.echo(f"{one.kind:10} {one.subject:24} {one.since.isoformat()} {one.actor}")
 
 
 @privacy.command("delete-expired")

@@ -19,6 +19,7 @@ from gateway.identifiers import new_id
 from gateway.identity.identify import identify_partner
 from gateway.intake.answer import answer_of
 from gateway.intake.desk import Accepted, IntakeDesk, Permitted
+from gateway.policy.requests import SUBMIT, push
 from gateway.signing.head import SIGNATURE_AGE_SECONDS_MAX
 from gateway.storage import submissions
 from gateway.storage.directory import RegistryDirectory
@@ -144,11 +145,13 @@ def _spend_nonces(tx: Tx, envelopes: Sequence[VerifiedEnvelope]) -> None:
 
 
 def _require_standing(tx: Tx, desk: IntakeDesk, permitted: Permitted) -> None:
-    """Refuse who was suspended or revoked since the head was read: a body may take minutes to arrive."""
+    """Refuse who or what was stopped since the head was read: a body may take minutes to arrive."""
     peer, keyid = permitted.request.peer, permitted.submission.envelope.keyid
     partner = identify_partner(peer, RegistryDirectory.within(tx), desk.anchors, at=desk.clock.now())
     if all(key.keyid != keyid for key in partner.signing_keys):
         raise SignatureKeyUnknown
+    if desk.policy.policies.digest != permitted.permit.policy_set_digest:
+        desk.policy.decide(push(permitted.submission, SUBMIT))
 
 
 def _conclude(

@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.contracting.contract import ContractSet
+from gateway.identity.identify import ACTIVE
 from gateway.policy.agreements import Agreement
 from gateway.policy.load import RULES_ID, Rules
 from gateway.storage import registry
@@ -25,7 +26,6 @@ from gateway.wire.keys import Signer, public_of_der
 
 APPROVER = "approver"
 PAYLOAD_TYPE = "application/vnd.gateway.approval+json"
-_REVOKED = "revoked"
 
 
 class ApprovalInvalid(ValueError):
@@ -84,12 +84,12 @@ def sign_approval(subject: Subject, signer: Signer, *, at: datetime) -> Approval
 def approved_digests(rows: Iterable[Approval], officers: Iterable[OfficerEntry]) -> dict[str, frozenset[str]]:
     """Return for each digest the countries whose approvers signed it; every signature is verified anew.
 
-    An officer who is no approver, or was revoked, has approved nothing.
+    An officer who is no approver, or is suspended or revoked, has approved nothing.
 
     Raises:
         ApprovalInvalid: when an envelope does not hold, or is about something else than its row.
     """
-    approvers = {o.approval_keyid: o for o in officers if APPROVER in o.roles and o.status != _REVOKED}
+    approvers = {o.approval_keyid: o for o in officers if APPROVER in o.roles and o.status == ACTIVE}
     keys = {keyid: public_of_der(officer.approval_public) for keyid, officer in approvers.items()}
     signed: dict[str, set[str]] = {}
     for row in rows:

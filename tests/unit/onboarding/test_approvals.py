@@ -49,6 +49,7 @@ def test_an_approval_counts_for_the_country_of_its_officer() -> None:
     [
         officer("USA", USA_KEY, role="security-officer"),
         officer("USA", USA_KEY, status="revoked"),
+        officer("USA", USA_KEY, status="suspended"),
     ],
 )
 def test_who_is_no_approver_or_was_revoked_has_approved_nothing(signer_is: OfficerEntry) -> None:
