@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from alembic import op
 
 revision = "0006"
-down_revision = "0005" if list(Path(__file__).parent.glob("r0005_*.py")) else "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
