@@ -52,6 +52,7 @@ class AsyncGatewayClient:
     send = _on_a_thread(GatewayClient.send)
     receipt = _on_a_thread(GatewayClient.receipt)
     own = _on_a_thread(GatewayClient.own)
+    standing = _on_a_thread(GatewayClient.standing)
     contracts = _on_a_thread(GatewayClient.contracts)
     pull = _on_a_thread(GatewayClient.pull)
     pull_file = _on_a_thread(GatewayClient.pull_file)

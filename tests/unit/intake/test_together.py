@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.errors import StorageUnavailable
 from gateway.intake import together
@@ -171,4 +172,6 @@ def test_a_fault_sends_each_by_itself(office: Office) -> None:
 
     lane = Together(replace(office.intake, check_log=fault))
 
-    assert asyncio.run(lane.accept(office.small(one(office)))) is None
+    with capture_logs() as logged:
+        assert asyncio.run(lane.accept(office.small(one(office)))) is None
+    assert [entry["log_level"] for entry in logged] == ["error"]
