@@ -54,7 +54,7 @@ bench-policy: $(READY) ## median of a decision and an explanation at 50 partners
 
 conformance: $(READY) ## programs of others (curl, openssl, nginx, HAProxy and more) against a running gateway, and the public data
 	.ci/tools curl openssl nginx haproxy promtool systemd-analyze node npm
-	$(BIN)/pytest -q -m "conformance or data" $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "conformance or data" $(ARGS)
 
 soak: $(READY) ## kill -9 at random moments, on each engine, and whatever else takes minutes
 	$(BIN)/pytest -q -m slow $(ARGS)

@@ -32,7 +32,7 @@ def test_an_outbox_survives_thirty_kills(tmp_path: Path) -> None:
 
 def test_an_outbox_survives_kills(tmp_path: Path) -> None:
     """The short form of the thirty, for every run."""
-    kill_and_compare(4, tmp_path)
+    kill_and_compare(2, tmp_path)
 
 
 def kill_and_compare(kills: int, folder: Path) -> None:

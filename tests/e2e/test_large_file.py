@@ -130,7 +130,7 @@ def test_memory_does_not_grow_with_three_hundred_thousand_lines(tmp_path: Path) 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """The short form. Of each line a number and its place stay in memory, 16 bytes; lines have some 500."""
-    memory_stays(tmp_path, small=2_000, large=30_000, per_part=1_000, more_max=6 * MEBIBYTE)
+    memory_stays(tmp_path, small=2_000, large=20_000, per_part=1_000, more_max=4 * MEBIBYTE)
 
 
 def memory_stays(folder: Path, *, small: int, large: int, per_part: int, more_max: int) -> None:
