@@ -113,6 +113,7 @@ def compose(settings: Settings) -> Gateway:
             memory_bytes_max=settings.spool_bytes,
         ),
         check_log=keeper.check,
+        check_rules=live.check,
         sandbox=settings.sandbox,
     )
     return Gateway(settings, storage, live, keeper, _edge_desk(settings, intake, keeper))

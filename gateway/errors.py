@@ -55,6 +55,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate-limited"
     LOG_STALLED = "log-stalled"
     STORAGE_UNAVAILABLE = "storage-unavailable"
+    RULES_NOT_IN_FORCE = "rules-not-in-force"
     GRANT_UNSUPPORTED = "grant-unsupported"
     CLIENT_UNAUTHENTICATED = "client-unauthenticated"
     SCOPE_NOT_GRANTED = "scope-not-granted"
@@ -358,6 +359,12 @@ class StorageUnavailable(Refusal):
     reason = Reason.STORAGE_UNAVAILABLE
     en = "The database cannot be reached for the moment."
     es = "Por el momento no se puede acceder a la base de datos."
+
+
+class RulesNotInForce(Refusal):
+    reason = Reason.RULES_NOT_IN_FORCE
+    en = "What the governments approved and what is installed here differ, so nothing is decided."
+    es = "Lo que los gobiernos aprobaron y lo que está instalado aquí difieren, por lo que no se decide nada."
 
 
 class GrantUnsupported(Refusal):

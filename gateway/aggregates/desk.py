@@ -11,8 +11,8 @@ from gateway.aggregates.dataflow import Dataflow
 from gateway.aggregates.observations import DataQuery, Observation, Structure
 from gateway.aggregates.quota import Allowance, Quota
 from gateway.clock import Clock
-from gateway.contracting.contract import ContractSet
-from gateway.policy.decide import DecisionPoint
+from gateway.contracting.contract import Contracts
+from gateway.policy.decide import Decisions
 from gateway.storage.engine import Storage
 
 CHUNK_BYTES = 64 << 10
@@ -28,8 +28,8 @@ class AggregatesDesk:
 
     clock: Clock
     storage: Storage
-    policy: DecisionPoint
-    contracts: ContractSet
+    policy: Decisions
+    contracts: Contracts
     flow: Dataflow
     structures: tuple[Structure, ...] = ()
     quota: Quota = field(default_factory=Quota)

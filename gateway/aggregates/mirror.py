@@ -24,7 +24,7 @@ from gateway.aggregates.observations import MONTHLY, Component, Condition, DataQ
 from gateway.aggregates.protect import PRIMARY, Terms
 from gateway.aggregates.suppress import disjoint, within
 from gateway.aggregates.vintages import box
-from gateway.contracting.contract import Contract, ContractSet, Text, version_key
+from gateway.contracting.contract import Contract, Contracts, Text, version_key
 from gateway.errors import RequestMalformed
 from gateway.storage.engine import Tx
 from gateway.storage.statistics import ServedCell
@@ -114,7 +114,7 @@ class _Side:
     accepted_at: str
 
 
-def dataflows(contracts: ContractSet, product: str) -> tuple[Dataflow, tuple[Structure, ...]]:
+def dataflows(contracts: Contracts, product: str) -> tuple[Dataflow, tuple[Structure, ...]]:
     """Return the dataflow of a product's cells, and the structures of all that is offered: that one and its mirror."""
     shape = next(shape for shape in contracts.shapes if shape.product == product)
     contract = max(

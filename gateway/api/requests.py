@@ -104,7 +104,8 @@ async def with_small_body(
     """Return a request and whether its whole body is in hand, read on the event loop; of a larger one nothing is."""
     announced = request.header("content-length") or ""
     # Who waits for our `100 Continue` wants to hear a refusal of the head before.
-    if not announced.isdecimal() or not 0 < int(announced[:20]) <= bytes_max or request.header("expect"):
+    small = announced.isdecimal() and len(announced) <= len(str(bytes_max)) and 0 < int(announced) <= bytes_max
+    if not small or request.header("transfer-encoding") or request.header("expect"):
         return request, False
     receive, end, pieces, more = _unbroken(scope, receive), time.monotonic() + desk.body_seconds, [], True
     try:

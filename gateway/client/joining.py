@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from cryptography import x509
@@ -38,6 +39,6 @@ def join(client: GatewayClient, token: str, contracts: Mapping[str, str]) -> dic
     body = json.dumps({"token": token, "envelope": sign_joining(said, client.signer)}).encode()
     headers = {"content-type": "application/json", "accept": "application/json"}
     answer = client.channel.send("POST", f"/v1/invitations/{config.partner}", headers=headers, content=body)
-    if answer.status != 201:  # noqa: PLR2004 - Created
+    if answer.status != HTTPStatus.CREATED:
         raise refused(answer, signed=False)
     return answer.document()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jsonschema_rs
 
@@ -121,6 +121,23 @@ class Contract:
     def field(self, name: str) -> Field:
         """Return a field by its name; the loader proved that rules name only fields that exist."""
         return next(entry for entry in self.fields if entry.name == name)
+
+
+class Contracts(Protocol):
+    """The contract versions that are served: a set of them, or whichever is in force."""
+
+    @property
+    def contracts(self) -> tuple[Contract, ...]: ...
+
+    @property
+    def states(self) -> Mapping[tuple[str, str], str]: ...
+
+    @property
+    def shapes(self) -> tuple[TableShape, ...]: ...
+
+    def get(self, product: str, version: str) -> Contract: ...
+
+    def knows(self, product: str, version: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

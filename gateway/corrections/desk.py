@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from gateway.clock import Clock
 from gateway.errors import RequestMalformed
 from gateway.identifiers import PARTNER_ID, UUID7
-from gateway.policy.decide import DecisionPoint
+from gateway.policy.decide import Decisions
 from gateway.storage.engine import Storage
 from gateway.trip import TableShape
 
@@ -29,7 +29,7 @@ class CorrectionsDesk:
 
     clock: Clock
     storage: Storage
-    policy: DecisionPoint
+    policy: Decisions
     shape: TableShape
     dataflow: str
     origin: str

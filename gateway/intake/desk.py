@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.clock import Clock
-from gateway.contracting.contract import ContractSet
+from gateway.contracting.contract import Contracts
 from gateway.identity.anchors import CountryAnchors
 from gateway.identity.identify import PinDirectory
-from gateway.policy.decide import DecisionPoint
+from gateway.policy.decide import Decisions
 from gateway.signing.envelope import BodyLimits
 from gateway.storage.engine import Storage
 from gateway.trip import Permit, SignedRequest, ValidSubmission
@@ -29,16 +29,20 @@ class Permitted:
 
 @dataclass(frozen=True, slots=True)
 class IntakeDesk:
-    """The parts that `app.py` composes for the trip. `check_log` raises `LogStalled` when nothing may be accepted."""
+    """The parts that `app.py` composes for the trip.
+
+    `check_log` raises `LogStalled` when nothing may be accepted, `check_rules` `RulesNotInForce` when nothing is decided.
+    """
 
     clock: Clock
     storage: Storage
     directory: PinDirectory
     anchors: CountryAnchors
-    contracts: ContractSet
-    policy: DecisionPoint
+    contracts: Contracts
+    policy: Decisions
     limits: BodyLimits
     check_log: Callable[[], None]
+    check_rules: Callable[[], None]
     sandbox: bool
 
 

@@ -82,7 +82,9 @@ def keep_together(tx: Tx, desk: IntakeDesk, permitted: Sequence[Permitted]) -> l
     for shape, some in parts.items():
         if some and not add_records(tx, shape, some, accepted_at=at):  # (3)
             raise Apart
-    for each in {(p.request.peer.sha256, p.submission.envelope.keyid): p for p in new}.values():
+    # What was decided is in the key as well: another product of the same partner may have been stopped meanwhile.
+    asked = {(p.request.peer.sha256, p.submission.envelope.keyid, p.permit.request_digest): p for p in new}
+    for each in asked.values():
         _require_standing(tx, desk, each)  # (4)
     outcomes = [Outcome(each.submission.received_count, root=each.submission.root) for each in new]
     try:

@@ -20,7 +20,7 @@ from cryptography import x509
 from gateway.auditlog.event_kinds_life import InvitationAnswered, PartnerActivated, PartnerInvited
 from gateway.auditlog.events import NO_PARTNER, record_event
 from gateway.clock import format_instant
-from gateway.contracting.contract import ContractSet
+from gateway.contracting.contract import Contracts
 from gateway.errors import InvitationInvalid
 from gateway.identifiers import country_of
 from gateway.identity.identify import ACTIVE
@@ -72,7 +72,7 @@ def invite(tx: Tx, entry: Invitation, *, at: datetime) -> None:
     enrol.record(tx, event, {country_of(entry.partner_id)}, at=at)
 
 
-def answer(tx: Tx, given: Answer, contracts: ContractSet, *, origin: str, at: datetime) -> tuple[Joining, str, str]:
+def answer(tx: Tx, given: Answer, contracts: Contracts, *, origin: str, at: datetime) -> tuple[Joining, str, str]:
     """Keep what an invited body says of itself, and return it with the id of its key and of the event.
 
     Raises:

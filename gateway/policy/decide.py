@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cedarpy
 
@@ -35,6 +35,19 @@ class Weighed(NamedTuple):
 
     permits: bool
     policies: tuple[str, ...]
+
+
+class Decisions(Protocol):
+    """Who is asked: one decision point, or whichever is in force."""
+
+    @property
+    def policies(self) -> PolicySet: ...
+
+    def decide(self, request: PolicyRequest) -> Permit: ...
+
+    def weigh(self, request: PolicyRequest) -> Weighed: ...
+
+    def holding(self, parts: Mapping[str, Mapping[str, JSON]], request: PolicyRequest) -> frozenset[str]: ...
 
 
 class DecisionPoint:

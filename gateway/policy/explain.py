@@ -14,7 +14,7 @@ from typing import Any
 
 import cedarpy
 
-from gateway.policy.decide import DecisionPoint, Weighed
+from gateway.policy.decide import Decisions, Weighed
 from gateway.policy.load import parsed_policies, text_of
 from gateway.trip import PolicyRequest
 
@@ -68,7 +68,7 @@ class _Rule:
 class Explainer:
     """The policies of a decision point, taken apart once."""
 
-    def __init__(self, point: DecisionPoint) -> None:
+    def __init__(self, point: Decisions) -> None:
         self._point = point
         policies = point.policies
         self._owners = {

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.policy import requests
 from gateway.policy.agreements import PURPOSES
-from gateway.policy.decide import DecisionPoint
+from gateway.policy.decide import Decisions
 from gateway.trip import PolicyRequest, Supposed
 
 HTTPS = "https"
@@ -35,7 +35,7 @@ class Line(NamedTuple):
         return " ".join([self.principal, self.action, self.product, self.owner, self.listener, *listed])
 
 
-def matrix(point: DecisionPoint, principals: Iterable[Supposed], *, at: datetime) -> Iterator[Line]:
+def matrix(point: Decisions, principals: Iterable[Supposed], *, at: datetime) -> Iterator[Line]:
     """Yield every line that something permits; what is not in it is denied."""
     for principal in principals:
         if principal.kind == "Officer":
@@ -57,13 +57,13 @@ def could_see(lines: Iterable[Line], *, owner: str, product: str) -> list[Line]:
     return [line for line in lines if line.action in reading and (line.owner, line.product) == (owner, product)]
 
 
-def _of_officer(point: DecisionPoint, officer: Supposed) -> Iterator[Line]:
+def _of_officer(point: Decisions, officer: Supposed) -> Iterator[Line]:
     for owner in sorted(point.policies.parties):
         asked = requests.review_audit(officer, country=owner), requests.contest_country(officer, owner=owner)
         yield from _lines(point, asked, NONE, owner)
 
 
-def _of_partner(point: DecisionPoint, partner: Supposed, product: str, at: datetime) -> Iterator[Line]:
+def _of_partner(point: Decisions, partner: Supposed, product: str, at: datetime) -> Iterator[Line]:
     pushes = [requests.push_of(partner, action, product=product, version="1.0.0") for action in ("submit", "validate")]
     own = requests.read_own(partner, product=product), requests.contest_own(partner, product=product)
     yield from _lines(point, [*pushes, *own], product, partner.country)
@@ -80,7 +80,7 @@ def _of_partner(point: DecisionPoint, partner: Supposed, product: str, at: datet
             yield Line(partner.id, "read-flow", product, owner, HTTPS, ids, tuple(found))
 
 
-def _lines(point: DecisionPoint, asked: Iterable[PolicyRequest], product: str, owner: str) -> Iterator[Line]:
+def _lines(point: Decisions, asked: Iterable[PolicyRequest], product: str, owner: str) -> Iterator[Line]:
     for request in asked:
         weighed = point.weigh(request)
         if weighed.permits:

@@ -53,6 +53,12 @@ class Invariant:
     holds: Callable[[PolicyRequest, Shared], bool]
 
 
+def _named(request: PolicyRequest, fact: str) -> frozenset[str]:
+    named = request.context[fact]
+    assert isinstance(named, Collection), "a fact that names some"
+    return frozenset(map(str, named))
+
+
 def _own_records(request: PolicyRequest) -> bool:
     return request.resource_type != "Records" or request.resource_id.rsplit("/", 1)[0] == request.principal.id
 
@@ -64,14 +70,14 @@ def _own_country(request: PolicyRequest) -> bool:
 _PUSH = frozenset({"submit", "validate"})
 _READ = frozenset({"read-flow"})
 INVARIANTS = (
-    Invariant("own-country", _PUSH, lambda r, _: set(r.context["countries"]) <= {r.principal.country}),  # type: ignore[call-overload]
-    Invariant("own-provider", _PUSH, lambda r, _: set(r.context["providers"]) <= {r.principal.id}),  # type: ignore[call-overload]
+    Invariant("own-country", _PUSH, lambda r, _: _named(r, "countries") <= {r.principal.country}),
+    Invariant("own-provider", _PUSH, lambda r, _: _named(r, "providers") <= {r.principal.id}),
     Invariant("signed", _PUSH, lambda r, _: r.context["signed"] is True),
     Invariant("own-records", frozenset({"read-own", "read-records"}), lambda r, _: _own_records(r)),
     Invariant("agreement", _READ, lambda r, shared: (r.resource_id, r.principal.country) in shared),
     Invariant("no-individual-enforcement", _READ, lambda r, _: r.context["purpose"] != NEVER),
     Invariant("no-event-rows", _READ, lambda r, _: r.context["product"] not in EVENT_ROWS),
-    Invariant("asylum-of-nationals", _READ, lambda r, _: r.principal.country not in r.context["asylum_of"]),  # type: ignore[operator]
+    Invariant("asylum-of-nationals", _READ, lambda r, _: r.principal.country not in _named(r, "asylum_of")),
     Invariant("own-audit", frozenset({"review-audit"}), lambda r, _: _own_country(r)),
     Invariant("own-numbers", frozenset({"contest"}), lambda r, _: _own_records(r)),
     Invariant("own-country-numbers", frozenset({"contest"}), lambda r, _: _own_country(r)),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
-from gateway.contracting.contract import ContractSet
+from gateway.contracting.contract import Contracts
 from gateway.review.check_log import check_events, check_tree
 from gateway.review.check_records import check_records
 from gateway.review.findings import Finding, Progress, silent
@@ -24,7 +24,7 @@ FINDINGS_MAX = 1000
 
 
 def fsck(
-    storage: Storage, contracts: ContractSet, log_verifier: Verifier, *, progress: Progress = silent
+    storage: Storage, contracts: Contracts, log_verifier: Verifier, *, progress: Progress = silent
 ) -> Iterator[Finding]:
     """Yield every defect of what is stored, at most `FINDINGS_MAX` of each part; nothing means clean."""
     parts: tuple[Callable[[Tx], Iterator[Finding]], ...] = (

@@ -18,7 +18,7 @@ from gateway.auditlog.receipts import ReceiptPending, disclosures_of, fields_of,
 from gateway.clock import Clock, format_instant, parse_instant
 from gateway.errors import NotFound, RequestMalformed
 from gateway.identifiers import is_id
-from gateway.policy.decide import DecisionPoint
+from gateway.policy.decide import Decisions
 from gateway.policy.requests import review_audit
 from gateway.storage import log
 from gateway.storage.engine import Storage, Tx
@@ -36,7 +36,7 @@ class ReviewDesk:
     """The parts that a review needs."""
 
     storage: Storage
-    policy: DecisionPoint
+    policy: Decisions
     clock: Clock
     log_policy: LogPolicy
 

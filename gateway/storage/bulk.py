@@ -30,7 +30,13 @@ def insert_new(tx: Tx, table: Table, rows: Sequence[Mapping[str, object]]) -> in
     columns = [[write(row[name]) for row in rows] if write else [row[name] for row in rows] for name, write in written]
     if tx.dialect == "postgresql":
         return tx.connection.exec_driver_sql(_insert_arrays(table, tx.connection.dialect), tuple(columns)).rowcount
-    return tx.connection.exec_driver_sql(_insert_marks(table), list(zip(*columns, strict=True))).rowcount
+    names = tuple(name for name, _ in written)
+    return insert_rows(tx, table.name, names, list(zip(*columns, strict=True)))
+
+
+def insert_rows(tx: Tx, table: str, names: tuple[str, ...], rows: Sequence[Sequence[object]]) -> int:
+    """Insert those of some rows into a table of SQLite whose keys do not stand, and return how many those were."""
+    return tx.connection.exec_driver_sql(_insert_marks(table, names), list(rows)).rowcount
 
 
 @cache
@@ -54,10 +60,10 @@ def _insert_arrays(table: Table, dialect: Dialect) -> str:
 
 
 @cache
-def _insert_marks(table: Table) -> str:
-    names = ", ".join(column.name for column in table.columns)
-    marks = ", ".join("?" for _ in table.columns)
-    return f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - as above
+def _insert_marks(table: str, names: tuple[str, ...]) -> str:
+    columns = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join("?" for _ in names)
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - our own names, and those of contracts, which governments signed
 
 
 def copy_rows(tx: Tx, table: str, names: Iterable[str], rows: Sequence[Sequence[object]]) -> None:

@@ -21,7 +21,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, select
 
 from gateway.clock import format_instant
-from gateway.storage.bulk import KeyStands, copy_rows
+from gateway.storage.bulk import KeyStands, copy_rows, insert_rows
 from gateway.storage.corrections import Places, Standing, places_of, settle
 from gateway.storage.engine import Tx, WriteConflict
 from gateway.storage.products import KEEPING, ensure_months, product_table
@@ -189,15 +189,8 @@ def _bulk_insert(tx: Tx, shape: TableShape, rows: list[Stored]) -> None:
     if tx.dialect == "postgresql":
         copy_rows(tx, shape.table_name, names, rows)
         return
-    if tx.connection.exec_driver_sql(_insert_statement(shape.table_name, names), rows).rowcount != len(rows):
+    if insert_rows(tx, shape.table_name, names, rows) != len(rows):
         raise KeyStands
-
-
-@cache
-def _insert_statement(table: str, names: tuple[str, ...]) -> str:
-    columns = ", ".join(f'"{name}"' for name in names)
-    marks = ", ".join("?" * len(names))
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names from the contract, which governments signed
 
 
 def _mark_superseded(keeper: _Keeper, standings: Sequence[Standing]) -> None:

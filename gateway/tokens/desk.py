@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.policy.decide import DecisionPoint
+from gateway.policy.decide import Decisions
 from gateway.policy.load import PolicySet
 from gateway.storage.engine import Storage
 from gateway.tokens.access import TokenKey
@@ -27,7 +27,7 @@ class TokensDesk:
 
     clock: Clock
     storage: Storage
-    policy: DecisionPoint
+    policy: Decisions
     key: TokenKey
     issuer: str
     seconds: int

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
 from gateway.auditlog.receipts import fields_of
+from gateway.cli.program import app
+from gateway.contracting.load import packaged_root
 from gateway.errors import Reason
 from gateway.onboarding.sandbox_files import SandboxFiles
 from gateway.storage import registry
@@ -86,6 +91,44 @@ def test_a_log_that_does_not_hold_stops_acceptance(tmp_path_factory: pytest.Temp
         assert kept_count(gateway) == kept
         status, _, body = gateway.get(USA, "/readyz")
         assert (status, "log-stalled" in json.loads(body)["reasons"]) == (503, True)
+
+
+def test_rules_that_were_changed_beside_their_approvals_decide_nothing(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """They are read again with the next act on the registry; the approved ones put back, all goes on."""
+    folder = tmp_path_factory.mktemp("changed")
+    contracts = folder / "contracts"
+    shutil.copytree(packaged_root(), contracts)
+    floor = contracts / "policies" / "floor.cedar"
+    approved = floor.read_bytes()
+    with running(folder / "sandbox", environment={"GATEWAY_CONTRACTS_DIR": str(contracts)}) as gateway:
+        assert send(gateway, signed(gateway, [line()])).status == 201
+        floor.write_bytes(approved + b"// one word more\n")
+        operate(gateway, "govern", "stop", "direction", "GTM>MEX")
+
+        answer = refused(gateway, signed(gateway, [line()]), Reason.RULES_NOT_IN_FORCE)
+        status, _, body = gateway.get(USA, "/readyz")
+        floor.write_bytes(approved)
+
+        assert "retry-after" in answer.headers
+        assert (status, json.loads(body)["reasons"]) == (503, ["rules-not-in-force"])
+        assert eventually_accepted(gateway)
+
+
+def operate(gateway: Running, *words: str) -> None:
+    done = CliRunner().invoke(app, [*words, "--config", str(gateway.files.settings)])
+    assert done.exit_code == 0, done.output
+
+
+def eventually_accepted(gateway: Running) -> bool:
+    """Say whether a submission is accepted after the wait that is asked for, once or twice."""
+    for _ in range(4):
+        answer = send(gateway, signed(gateway, [line()]))
+        if answer.status == 201:
+            return True
+        threading.Event().wait(int(answer.headers["retry-after"]))
+    return False
 
 
 def test_a_lost_database_is_told_and_nothing_is_lost(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.api.desk import Desk
 from gateway.auditlog.keeper import KeeperStatus
-from gateway.errors import Reason, StorageUnavailable
+from gateway.errors import Reason, RulesNotInForce, StorageUnavailable
 from gateway.storage import log
 
 
@@ -41,6 +41,10 @@ def reasons_against(desk: Desk) -> list[str]:
         desk.intake.storage.read(log.get_head)
     except StorageUnavailable:
         reasons.append(Reason.STORAGE_UNAVAILABLE.value)
+    try:
+        desk.intake.check_rules()
+    except RulesNotInForce:
+        reasons.append(Reason.RULES_NOT_IN_FORCE.value)
     if not desk.intake.contracts.contracts:
         reasons.append("no-contract-in-force")
     return sorted(set(reasons))

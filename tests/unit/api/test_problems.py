@@ -26,7 +26,7 @@ STATUSES = {
     415: "media-type-unsupported encoding-unsupported",
     422: "contract-unknown contract-violated forbidden-field wrong-provider not-a-published-table units-differ",
     429: "rate-limited",
-    503: "log-stalled storage-unavailable",
+    503: "log-stalled storage-unavailable rules-not-in-force",
 }
 
 

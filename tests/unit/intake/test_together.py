@@ -4,17 +4,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.clock import Clock
+from gateway.contracting.load import packaged_root
 from gateway.errors import StorageUnavailable
+from gateway.identifiers import new_id
 from gateway.intake import together
 from gateway.intake.desk import Accepted
 from gateway.intake.together import Together, accept_together
+from gateway.onboarding.live import LiveDecisions
+from gateway.policy.decide import DecisionPoint
+from gateway.wire.canonical import canonical_bytes
 from tests.api.asking import Asked, line, signed
 from tests.engines import PostgresServer
 from tests.faults.office import Ground, Office, prepared
@@ -46,6 +54,27 @@ def settle(office: Office, *some: Asked) -> list[Accepted | None]:
 
 def one(office: Office, partner: str = USA, **changes: str) -> Asked:
     return signed(office.callers, [line(partner, **changes)], partner=partner)
+
+
+@dataclass
+class Late:
+    """A clock at whose second look, inside the write transaction, something happens."""
+
+    clock: Clock
+    then: Callable[[], None]
+    looks: int = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        if self.looks == 2:
+            self.then()
+        return self.clock.now()
+
+
+def flow(office: Office) -> Asked:
+    example = json.loads((packaged_root() / "flow/1.0.0/examples/valid/cell.json").read_bytes())
+    record = {**example["record"], "record_id": new_id(datetime.now(UTC))}
+    return signed(office.callers, [canonical_bytes(record)], partner=GTM, product="flow")
 
 
 def kept(outcomes: Sequence[Accepted | None]) -> list[bool]:
@@ -83,6 +112,23 @@ def test_who_corrects_or_repeats_records_holds_up_no_other_partner(office: Offic
 
     assert kept(settle(office, one(office, MEX), standing, one(office), one(office, MEX))) == [True, False, False, True]
     assert office.findings() == []
+
+
+def test_a_product_that_is_stopped_before_the_commit_is_not_kept(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each product is decided again, also of a partner whose other product goes on; `accept` then says which it was."""
+    flows, events = (office.small(asked) for asked in (flow(office), one(office, GTM)))
+    policy = office.intake.policy
+    assert isinstance(policy, LiveDecisions)
+    stopped = replace(policy.policies, digest="stopped", products=policy.policies.products - {"flow"})
+    late = Late(office.clock, lambda: monkeypatch.setattr(policy, "now", DecisionPoint(stopped)))
+
+    before = office.counts()
+    outcomes = accept_together(replace(office.intake, clock=late), [flows, events])
+
+    assert kept(outcomes) == [False, False]
+    assert office.counts().more_than(before) == {}
 
 
 def broken(office: Office) -> Asked:

@@ -14,7 +14,7 @@ from gateway.contracting.load import load_contracts
 from gateway.contracting.strict_yaml import read_yaml
 from gateway.policy.agreements import Agreement, load_agreements
 from gateway.policy.decide import DecisionPoint
-from gateway.policy.load import compile_policies, load_rules, text_of
+from gateway.policy.load import Rules, compile_policies, load_rules, text_of
 from gateway.policy.proof import EVENT_ROWS, INVARIANTS, Asked, prove
 
 ROOT = Path(__file__).parents[3] / "contracts"
@@ -35,8 +35,8 @@ def of_two(**changes: object) -> Agreement:
     return one.model_copy(update={"clauses": tuple(each.model_copy(update=changes) for each in one.clauses)})
 
 
-def found(rules: object = RULES, *agreements: Agreement) -> set[tuple[str, str]]:
-    return {(each.invariant, each.what) for each in prove(rules, agreements, TWO, PRODUCTS)}  # type: ignore[arg-type]
+def found(rules: Rules = RULES, *agreements: Agreement) -> set[tuple[str, str]]:
+    return {(each.invariant, each.what) for each in prove(rules, agreements, TWO, PRODUCTS)}
 
 
 def test_what_stands_in_the_contracts_folder_is_proven() -> None:
@@ -60,7 +60,9 @@ def test_without_any_one_rule_of_the_floor_an_agreement_could_override_it(missin
     name = missing.removeprefix("floor#")
     assert [(each.invariant, each.what) for each in violations if each.what == "overridden"] == [(name, "overridden")]
     broken = next(each for each in INVARIANTS if each.id == name)
-    assert not broken.holds(violations[0].request, {("MEX", "GTM")})  # type: ignore[arg-type]
+    shown = violations[0].request
+    assert shown is not None
+    assert not broken.holds(shown, {("MEX", "GTM")})
 
 
 def test_a_floor_that_forbids_everything_proves_nothing() -> None:
