@@ -15,7 +15,7 @@ from typing import Any, cast
 from gateway.aggregates.desk import AggregatesDesk, DataRequest, Question
 from gateway.aggregates.quota import Allowance
 from gateway.auditlog.event_kinds import AggregateRead, AggregateRefused
-from gateway.auditlog.events import AuditEvent, query_digest, record_event
+from gateway.auditlog.events import AuditEvent, new_event, query_digest, record_events
 from gateway.errors import RateLimited, Refusal, StorageUnavailable
 from gateway.storage.engine import Tx
 from gateway.trip import Partner, Permit
@@ -115,12 +115,11 @@ def _record(reading: Reading, events: Mapping[str | None, AuditEvent]) -> str:
     """Write one event for each owner, for the eyes of that owner and the reader, and return the first one's id."""
     desk, reader = reading.desk, reading.reader
 
-    def work(tx: Tx) -> list[str]:
+    def work(tx: Tx) -> str:
         now = desk.clock.now()
-        reading.allowances = _spent(tx, reading)
-        return [
-            record_event(
-                tx,
+        reading.allowances = desk.quota.take(tx, reader.id, _per_hour(reading), at=now)
+        made = [
+            new_event(
                 event,
                 at=now,
                 partner_id=reader.id,
@@ -130,15 +129,13 @@ def _record(reading: Reading, events: Mapping[str | None, AuditEvent]) -> str:
             )
             for owner, event in events.items()
         ]
+        record_events(tx, made)
+        return made[0].row.id
 
-    return desk.storage.write(work)[0]
+    return desk.storage.write(work)
 
 
-def _spent(tx: Tx, reading: Reading) -> list[Allowance]:
-    """Count the request under each agreement that permitted it, whatever came of it, in the order of the owners."""
-    quota, at = reading.desk.quota, reading.desk.clock.now()
-    return [
-        quota.take(tx, reading.reader.id, owner, per_hour=cast("int", per_hour), at=at)
-        for owner, permit in sorted(reading.permits.items())
-        if (per_hour := permit.obligations.get("requests_per_hour"))
-    ]
+def _per_hour(reading: Reading) -> dict[str, int]:
+    """Return how many requests an hour each agreement gives that permitted this one, whatever came of it, by owner."""
+    given = {owner: permit.obligations.get("requests_per_hour") for owner, permit in reading.permits.items()}
+    return {owner: cast("int", per_hour) for owner, per_hour in given.items() if per_hour}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -48,20 +49,27 @@ class Quota:
         if (until := self._full.get((reader, owner), at)) > at:
             raise RateLimited(retry_after_seconds=math.ceil((until - at).total_seconds()))
 
-    def take(self, tx: Tx, reader: str, owner: str, *, per_hour: int, at: datetime) -> Allowance:
-        """Count one request of a reader for an owner's numbers; what is refused leaves no count.
+    def take(self, tx: Tx, reader: str, per_hour: Mapping[str, int], *, at: datetime) -> list[Allowance]:
+        """Count one request of a reader for each owner, whose agreement gives so many; a refusal leaves no count.
 
         Raises:
-            RateLimited: when the agreement gives no more in this hour, with the seconds until it does.
+            RateLimited: when an agreement gives no more in this hour, with the seconds until it does.
         """
+        if not per_hour:
+            return []
         minute = at.replace(second=0, microsecond=0)
         # One minute more than an hour, so that within no hour more are given than the agreement says.
-        count, oldest = life.spend_request(tx, reader, owner, minute=minute, since=minute - HOUR)
+        spent = life.spend_requests(tx, reader, list(per_hour), minute=minute, since=minute - HOUR)
+        return [self._allowance(reader, owner, per_hour[owner], *spent[owner], at=at) for owner in sorted(per_hour)]
+
+    def _allowance(
+        self, reader: str, owner: str, limit: int, count: int, oldest: datetime, *, at: datetime
+    ) -> Allowance:
         frees = oldest + HOUR + MINUTE
-        if count > per_hour:
+        if count > limit:
             self._full[reader, owner] = frees
             if len(self._full) > FULL_MAX:
                 self._full.popitem(last=False)
             self.look(reader, owner, at=at)
         seconds = math.ceil((frees - at).total_seconds())
-        return Allowance(f"flow-{owner}", per_hour, round(HOUR.total_seconds()), per_hour - count, seconds)
+        return Allowance(f"flow-{owner}", limit, round(HOUR.total_seconds()), limit - count, seconds)

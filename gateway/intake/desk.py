@@ -31,7 +31,7 @@ class Permitted:
 class IntakeDesk:
     """The parts that `app.py` composes for the trip.
 
-    `check_log` raises `LogStalled` when nothing may be accepted, `check_rules` `RulesNotInForce` when nothing is decided.
+    `check_log` raises `LogStalled` when nothing may be accepted, `check_rules` `RulesNotInForce` while there are none.
     """
 
     clock: Clock

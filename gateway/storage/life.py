@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -108,15 +109,19 @@ def note_warning(tx: Tx, what: str, subject: str, ends_at: datetime, days: int) 
     return tx.connection.execute(noted).first() is not None
 
 
-def spend_request(tx: Tx, partner_id: str, owner: str, *, minute: datetime, since: datetime) -> tuple[int, datetime]:
-    """Count a request in its minute, and return how many there were since a minute, and which was the first of them."""
+def spend_requests(
+    tx: Tx, partner_id: str, owners: Sequence[str], *, minute: datetime, since: datetime
+) -> dict[str, tuple[int, datetime]]:
+    """Count a request for each owner in its minute; return how many there were since a minute, and the first one's."""
     c = spent_request.c
-    row = {"partner_id": partner_id, "owner": owner, "minute": minute, "count": 1}
-    statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(spent_request).values(row)
+    rows = [{"partner_id": partner_id, "owner": owner, "minute": minute, "count": 1} for owner in sorted(owners)]
+    statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(spent_request).values(rows)
     keys = ["partner_id", "owner", "minute"]
-    # First: whoever counts in the same minute waits for this row, and then sees what is committed.
-    tx.connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"count": c.count + 1}))
-    pair = (c.partner_id == partner_id, c.owner == owner)
-    tx.connection.execute(delete(spent_request).where(*pair, c.minute < since))
-    found = tx.connection.execute(select(func.sum(c.count), func.min(c.minute)).where(*pair)).one()
-    return int(found[0]), found[1]
+    # First: whoever counts in the same minute waits for these rows, and then sees what is committed.
+    counted = statement.on_conflict_do_update(index_elements=keys, set_={"count": c.count + 1}).returning(c.count)
+    if 1 in tx.connection.execute(counted).scalars().all():
+        # A minute begins, and with it others are past.
+        tx.connection.execute(delete(spent_request).where(c.partner_id == partner_id, c.minute < since))
+    pair = (c.partner_id == partner_id, c.owner.in_(sorted(owners)), c.minute >= since)
+    found = select(c.owner, func.sum(c.count), func.min(c.minute)).where(*pair).group_by(c.owner)
+    return {owner: (int(count), first) for owner, count, first in tx.connection.execute(found)}
