@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select, update
@@ -114,14 +115,21 @@ def spend_requests(
 ) -> dict[str, tuple[int, datetime]]:
     """Count a request for each owner in its minute; return how many there were since a minute, and the first one's."""
     c = spent_request.c
+    # First, and in one order: whoever counts in the same minute waits for these rows, and then sees what is committed.
     rows = [{"partner_id": partner_id, "owner": owner, "minute": minute, "count": 1} for owner in sorted(owners)]
-    statement: Any = (postgresql if tx.dialect == "postgresql" else sqlite).insert(spent_request).values(rows)
-    keys = ["partner_id", "owner", "minute"]
-    # First: whoever counts in the same minute waits for these rows, and then sees what is committed.
-    counted = statement.on_conflict_do_update(index_elements=keys, set_={"count": c.count + 1}).returning(c.count)
-    if 1 in tx.connection.execute(counted).scalars().all():
+    if 1 in [tx.connection.execute(_count_request(tx.dialect), row).scalar_one() for row in rows]:
         # A minute begins, and with it others are past.
         tx.connection.execute(delete(spent_request).where(c.partner_id == partner_id, c.minute < since))
     pair = (c.partner_id == partner_id, c.owner.in_(sorted(owners)), c.minute >= since)
     found = select(c.owner, func.sum(c.count), func.min(c.minute)).where(*pair).group_by(c.owner)
     return {owner: (int(count), first) for owner, count, first in tx.connection.execute(found)}
+
+
+@cache
+def _count_request(dialect: str) -> Any:
+    """Return the statement for one row, built once: SQLAlchemy compiles one for several rows anew each time."""
+    statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(spent_request)
+    counted = {"count": spent_request.c.count + 1}
+    return statement.on_conflict_do_update(
+        index_elements=list(spent_request.primary_key.columns), set_=counted
+    ).returning(spent_request.c.count)

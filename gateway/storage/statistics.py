@@ -15,7 +15,20 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select, true, union_all
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Table,
+    and_,
+    any_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    union_all,
+)
 
 from gateway.clock import format_instant
 from gateway.errors import NotAPublishedTable
@@ -120,9 +133,7 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked, admits: Callable[
         *(c.series_id, c.period, c.value, c.status, c.confidentiality, c.suppression, c.until, c.hidden_from),
         *(c.attributes, c.revision, c.partner_id, c.record_id, c.accepted_at, c.valid_from, c.valid_to),
     )
-    # Ids in the text of the statement: that many parameters would take longer than the cells.
-    ids: Any = bindparam("ids", expanding=True, literal_execute=True)
-    statement = select(*columns).where(c.series_id.in_(ids), *_of_cells(cell, asked))
+    statement = select(*columns).where(_one_of(tx, c.series_id), *_of_cells(cell, asked))
     for start in range(0, len(found), SERIES_PER_STATEMENT):
         some = dict(found[start : start + SERIES_PER_STATEMENT])
         rows = tx.connection.execute(statement, {"ids": list(some)}).all()
@@ -133,6 +144,14 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked, admits: Callable[
             # By month, then by acceptance and revision.
             for row in sorted(of_series.get(one, ()), key=itemgetter(1, 12, 9)):
                 yield _served(key, row, asked)
+
+
+def _one_of(tx: Tx, column: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return that a column is one of `ids`: that many single parameters would take longer than the cells."""
+    if tx.dialect == "postgresql":
+        return column == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+    ids: Any = bindparam("ids", expanding=True, literal_execute=True)
+    return column.in_(ids)
 
 
 def _of_series(series: Table, shape: TableShape, asked: CellsAsked) -> list[ColumnElement[bool]]:
