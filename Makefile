@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## three governments exchange, refuse, review and verify in a temporary folder
 	$(if $(filter postgresql,$(ENGINE)),$(BIN)/python -m tests.with_postgresql) $(BIN)/gateway demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(ENGINE),--engine $(ENGINE)) $(if $(DATA),--data $(DATA))
 
-test: $(READY) lint types arch pytest ## all that must hold before a change lands, under five minutes
+test: $(READY) lint types arch pytest ## all that must hold before a change lands
 
 lint: $(READY) ## ruff: rules and form
 	$(BIN)/ruff check .
