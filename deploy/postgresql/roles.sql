@@ -103,7 +103,7 @@ BEGIN
     GRANT INSERT ON expiry_warning TO gateway_web;
     GRANT INSERT, DELETE ON spent_request TO gateway_web;
     GRANT UPDATE (count) ON spent_request TO gateway_web;
-    -- An officer stops what moves by the gateway itself; only another role lets it move again.
+    -- To stop goes through the gateway itself, over its operator socket; only another role lets it move again.
     GRANT INSERT ON stopped TO gateway_web;
     GRANT UPDATE (version) ON registry_version TO gateway_web;
     -- Not evidence: nonces of open windows, and sums that can be made again.
