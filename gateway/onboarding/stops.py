@@ -14,6 +14,7 @@ from datetime import datetime
 from gateway.auditlog.event_kinds_life import ExchangeResumed, ExchangeStopped
 from gateway.auditlog.events import OPERATOR
 from gateway.onboarding import enrol
+from gateway.onboarding.approvals import SubjectKind
 from gateway.onboarding.in_force import StopKind
 from gateway.onboarding.life import LifeRefused
 from gateway.storage import registry
@@ -26,6 +27,8 @@ _SUBJECT = {
     StopKind.DIRECTION: re.compile(r"[A-Z]{3}>[A-Z]{3}"),
 }
 
+_APPROVED_AS = {StopKind.AGREEMENT: SubjectKind.AGREEMENT, StopKind.PRODUCT: SubjectKind.CONTRACT}
+
 
 def stop(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datetime, actor: str = OPERATOR) -> None:
     """Let something move no longer, from the commit on.
@@ -34,6 +37,10 @@ def stop(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datet
         LifeRefused: when there can be no such thing, or it is stopped already.
     """
     what = _known(kind, subject, parties)
+    # A stop that names nothing would be believed in.
+    there = {row.subject_id.partition("/")[0] for row in registry.approvals(tx, _APPROVED_AS.get(what, ""))}
+    if what in _APPROVED_AS and subject not in there:
+        raise LifeRefused(f"there is no {what} {subject}, but {', '.join(sorted(there))}")
     if any((one.kind, one.subject) == (what, subject) for one in registry.stops(tx)):
         raise LifeRefused(f"{what} {subject} is stopped already")
     registry.add_stop(tx, Stop(what, subject, at, actor))

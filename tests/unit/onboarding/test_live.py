@@ -115,7 +115,15 @@ def test_a_sunset_comes_without_an_act(storage: Storage, live: Live, clock: Hand
 
 
 @pytest.mark.parametrize(
-    ("kind", "subject"), [("agreement", "../x"), ("direction", "USA>FRA"), ("direction", "USA"), ("partner", "USA.DHS")]
+    ("kind", "subject"),
+    [
+        ("agreement", "../x"),
+        ("agreement", "mex-us"),
+        ("product", "flwo"),
+        ("direction", "USA>FRA"),
+        ("direction", "USA"),
+        ("partner", "USA.DHS"),
+    ],
 )
 def test_what_there_cannot_be_is_not_stopped(storage: Storage, live: Live, kind: str, subject: str) -> None:
     with pytest.raises(LifeRefused):
