@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gateway.onboarding.sandbox_files import SandboxFiles
@@ -64,12 +64,12 @@ def check_command(name: str, path: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def behind(name: str, folder: Path) -> Iterator[Running]:
+def behind(name: str, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
     """Run a sandbox's gateway in proxy mode behind nginx or HAProxy; the proxy has the sandbox's port."""
     run = folder / "run"
     run.mkdir()
     run.chmod(0o750)
-    environment = {"GATEWAY_PEER_MODE": "proxy", "GATEWAY_LISTEN_SOCKET": str(run / "gateway.sock")}
+    environment = {**(settings or {}), "GATEWAY_PEER_MODE": "proxy", "GATEWAY_LISTEN_SOCKET": str(run / "gateway.sock")}
     with contextlib.ExitStack() as stack:
 
         def put_in_front(files: SandboxFiles) -> None:
