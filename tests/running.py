@@ -27,7 +27,7 @@ from tests.canaries import found_in
 
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
-READ_SECONDS = 20
+READ_SECONDS = 60
 USA, MEX, GTM = "USA.DHS.CBP", "MEX.SEGOB.UPMRIP", "GTM.IGM"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import BinaryIO
 
 from gateway.aggregates.dataflow import Dataflow
@@ -34,6 +35,7 @@ class AggregatesDesk:
     structures: tuple[Structure, ...] = ()
     quota: Quota = field(default_factory=Quota)
     publishes: bool = True
+    publishing: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ FIRST = "citizenship"
 ATOMS_MAX = 100_000
 # Codes that are made of others of their list.
 _PARTS = {"Y_LT18": frozenset({"Y_LT12", "Y12T17"})}
-Equation = dict[str, Fraction]
+# Whole numbers as long as they divide: nearly all factors are 1 or -1, and a Fraction costs ten times as much.
+Factor = int | Fraction
+Equation = dict[str, Factor]
 K = TypeVar("K", int, str)
 
 
@@ -133,10 +135,10 @@ def _equations(numbers: Sequence[Number]) -> list[Equation] | None:
     finest = {n.id for n in numbers if not any(within(other.codes, n.codes) for other in numbers)}
     covering = {atom: names for atom, names in covering.items() if not finest.isdisjoint(names)}
     # Atoms that the same numbers cover cannot be told apart: they are one.
-    rows: dict[str, dict[int, Fraction]] = {name: {} for name in boxes}
+    rows: dict[str, dict[int, Factor]] = {name: {} for name in boxes}
     for place, names in enumerate({tuple(names) for names in covering.values()}):
         for name in names:
-            rows[name][place] = Fraction(1)
+            rows[name][place] = 1
     return _dependencies(rows, sorted(boxes, key=lambda name: (sizes[name], name)))
 
 
@@ -161,19 +163,20 @@ def _atoms(numbers: Sequence[Number]) -> dict[str, dict[str, frozenset[str]]]:
     return atoms
 
 
-def _dependencies(rows: Mapping[str, dict[int, Fraction]], order: Sequence[str]) -> list[Equation]:
+def _dependencies(rows: Mapping[str, dict[int, Factor]], order: Sequence[str]) -> list[Equation]:
     """Eliminate rows in this order, and return those that come out empty as what was added up to empty them."""
-    pivots: dict[int, tuple[dict[int, Fraction], Equation]] = {}
+    pivots: dict[int, tuple[dict[int, Factor], Equation]] = {}
     found: list[Equation] = []
     for name in order:
-        row, sums = dict(rows[name]), {name: Fraction(1)}
+        row: dict[int, Factor] = dict(rows[name])
+        sums: Equation = {name: 1}
         while row:
             place = min(row)
             if place not in pivots:
                 pivots[place] = (row, sums)
                 break
             other, its = pivots[place]
-            factor = row[place] / other[place]
+            factor = _over(row[place], other[place])
             _subtract(row, other, factor)
             _subtract(sums, its, factor)
         else:
@@ -181,9 +184,15 @@ def _dependencies(rows: Mapping[str, dict[int, Fraction]], order: Sequence[str])
     return found
 
 
-def _subtract(row: dict[K, Fraction], other: Mapping[K, Fraction], factor: Fraction) -> None:
+def _over(one: Factor, other: Factor) -> Factor:
+    if isinstance(one, int) and isinstance(other, int) and not one % other:
+        return one // other
+    return Fraction(one) / other
+
+
+def _subtract(row: dict[K, Factor], other: Mapping[K, Factor], factor: Factor) -> None:
     for place, value in other.items():
-        left = row.get(place, Fraction(0)) - factor * value
+        left = row.get(place, 0) - factor * value
         if left:
             row[place] = left
         else:
@@ -192,7 +201,7 @@ def _subtract(row: dict[K, Fraction], other: Mapping[K, Fraction], factor: Fract
 
 def _holds(equation: Equation, numbers: Mapping[str, Number], floor: int) -> bool:
     """Say whether an equation tells something true: parts that fall short of their total by far determine nothing."""
-    residue = Fraction(0)
+    residue: Factor = 0
     for name, factor in equation.items():
         value = numbers[name].value
         if value is None:
@@ -249,13 +258,13 @@ def _reduced(rows: Iterable[Equation]) -> list[Equation]:
         row = dict(each)
         for name in [name for name in row if name in pivots]:
             if name in row:
-                _subtract(row, pivots[name], row[name] / pivots[name][name])
+                _subtract(row, pivots[name], _over(row[name], pivots[name][name]))
         if not row:
             continue
         pivot = min(row)
         for other in pivots.values():
             if pivot in other:
-                _subtract(other, row, other[pivot] / row[pivot])
+                _subtract(other, row, _over(other[pivot], row[pivot]))
         pivots[pivot] = row
     return list(pivots.values())
 
