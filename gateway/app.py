@@ -46,6 +46,7 @@ from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.together import Together
 from gateway.jobs import JobsDesk, ends_of, jobs
+from gateway.onboarding.changes import ChangesDesk
 from gateway.onboarding.live import Live
 from gateway.operational_log import configure_log
 from gateway.preflight import problems
@@ -116,15 +117,17 @@ def compose(settings: Settings) -> Gateway:
         check_rules=live.check,
         sandbox=settings.sandbox,
     )
-    return Gateway(settings, storage, live, keeper, _edge_desk(settings, intake, keeper))
+    changes = ChangesDesk(storage, live.policy, clock, frozenset(settings.parties), settings.public_origin, root)
+    return Gateway(settings, storage, live, keeper, _edge_desk(settings, intake, keeper, changes))
 
 
-def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper) -> Desk:
+def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper, changes: ChangesDesk) -> Desk:
     signer = FileSigner.load(settings.answer_key)
     return Desk(
         intake=intake,
         together=Together(intake),
         aggregates=_aggregates(intake),
+        changes=changes,
         keeper=keeper,
         answer_signer=signer,
         answer_keys=(published_jwk(signer),),
@@ -256,6 +259,8 @@ def _operator(gateway: Gateway, path: Path) -> OperatorServer:
         parties=frozenset(gateway.settings.parties),
         log_policy=gateway.desk.log_policy,
         wake=gateway.keeper.wake,
+        origin=gateway.settings.public_origin,
+        root=gateway.desk.changes.root,
     )
     return OperatorServer(
         operator_application(desk, partial(_status, gateway)),
@@ -330,6 +335,7 @@ def _jobs_desk(gateway: Gateway) -> JobsDesk:
         metrics=gateway.metrics,
         retention_hour=settings.retention_hour,
         follow=partial(gateway.live.look, gateway.storage),
+        enacts=settings.enact_changes,
     )
 
 

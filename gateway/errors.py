@@ -61,22 +61,8 @@ class Reason(StrEnum):
     SCOPE_NOT_GRANTED = "scope-not-granted"
     TOKEN_INVALID = "token-invalid"  # noqa: S105 -- a reason
     SCOPE_INSUFFICIENT = "scope-insufficient"
-
-
-class RecordCode(StrEnum):
-    """The closed list of codes for which a single record is refused; a broken rule is `rule:<id>`."""
-
-    NOT_UTF8 = "not-utf8"
-    NOT_CANONICAL = "not-canonical"
-    DUPLICATE_KEY = "duplicate-key"
-    UNKNOWN_FIELD = "unknown-field"
-    REQUIRED = "required"
-    TYPE = "type"
-    CODE_NOT_IN_LIST = "code-not-in-list"
-    RANGE = "range"
-    PATTERN = "pattern"
-    RECORD_CONFLICT = "record-conflict"
-    SUPERSEDES_UNKNOWN = "supersedes-unknown"
+    CHANGE_INVALID = "change-invalid"
+    CHANGE_CLOSED = "change-closed"
 
 
 class Fault(Exception):
@@ -395,3 +381,15 @@ class ScopeInsufficient(Refusal):
     reason = Reason.SCOPE_INSUFFICIENT
     en = "The access token lacks the scope {scope}."
     es = "Al testigo de acceso le falta el alcance {scope}."
+
+
+class ChangeInvalid(Refusal):
+    reason = Reason.CHANGE_INVALID
+    en = "The change cannot be taken: {what}."
+    es = "El cambio no puede aceptarse: {what}."
+
+
+class ChangeClosed(Refusal):
+    reason = Reason.CHANGE_CLOSED
+    en = "The change waits no longer; its status is {status}."
+    es = "El cambio ya no está en espera; su estado es {status}."

@@ -19,12 +19,14 @@ from gateway.api.refusals import record_bursts
 from gateway.corrections.deliver import DeliveryDesk, deliver_due
 from gateway.errors import Refusal
 from gateway.intake.retention import delete_expired
+from gateway.onboarding.enacting import enact_due
 from gateway.onboarding.expiry import Ending, endings, warn
 from gateway.storage.rollups import fold
 
 BURSTS_SECONDS = 10
 FOLD_SECONDS = 60
 NOTICES_SECONDS = 1
+ENACT_SECONDS = 0.5
 VINTAGES_SECONDS = 2
 FOLLOW_SECONDS = 0.25
 DAY_SECONDS = 86_400
@@ -36,13 +38,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class JobsDesk:
-    """The parts that the jobs need; `retention_hour` is UTC."""
+    """The parts that the jobs need; `retention_hour` is UTC, `enacts` whether this process puts changes in force."""
 
     desk: Desk
     delivery: DeliveryDesk
     metrics: Metrics
     retention_hour: int
     follow: Callable[[], None]
+    enacts: bool
 
 
 def jobs(parts: JobsDesk) -> list[Coroutine[Any, Any, None]]:
@@ -55,6 +58,7 @@ def jobs(parts: JobsDesk) -> list[Coroutine[Any, Any, None]]:
         every(NOTICES_SECONDS, partial(_deliver, parts), "notices not sent"),
         # Requests follow by themselves; this is for bodies that are still on their way.
         every(FOLLOW_SECONDS, parts.follow, "registry not followed"),
+        *([every(ENACT_SECONDS, partial(_enact, parts), "changes not enacted")] if parts.enacts else []),
         _retention(parts),
         _warn_of_ends(desk),
         _warn_of_stale_lists(desk),
@@ -88,6 +92,11 @@ def _fold(desk: Desk) -> None:
 
 def _deliver(parts: JobsDesk) -> None:
     if deliver_due(parts.delivery):
+        parts.desk.keeper.wake()
+
+
+def _enact(parts: JobsDesk) -> None:
+    if enact_due(parts.desk.changes):
         parts.desk.keeper.wake()
 
 

@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     checkpoint_idle_seconds: float = Field(default=60, ge=1, le=3600, description="Re-signing when nothing happens.")
     retention_hour: int = Field(default=3, ge=0, le=23, description="UTC hour of the daily deletion.")
 
+    enact_changes: bool = Field(
+        default=True, description="Whether this process puts in force what officers signed; else gateway govern enact."
+    )
     operator_socket: Path | None = Field(
         default=None, description="Unix socket of the operator's commands, in a folder of mode 0750 or less."
     )

@@ -9,7 +9,7 @@
 -- and again (2) and (3) at each upgrade. It may run any number of times. Passwords are not set here: use `peer` or
 -- `cert` in pg_hba.conf, or \password.
 --
---   gateway_owner    owns the tables: migrations, enrolment and other commands of the operator; no process that listens
+--   gateway_owner    owns the tables: migrations, the founding, `gateway govern enact`; no process that listens
 --   gateway_web      `gateway serve`: adds to the log and cannot change it
 --   gateway_serving  answers pulls: servable cells of flow_1_cell through a view, no border event, no audit event's content
 --   gateway_backup   reads everything, changes nothing
@@ -80,7 +80,27 @@ BEGIN
 
     REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, gateway_web, gateway_serving;
 
-    -- The gateway process reads all it keeps. Who is known, and what was approved, it cannot change.
+    -- A column's right cannot tell to suspend from to resume, so that a trigger does.
+    CREATE OR REPLACE FUNCTION public.gateway_narrows() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $narrows$
+    BEGIN
+        IF current_user = 'gateway_web' AND (
+            (TG_ARGV[0] = 'status' AND NEW.status NOT IN ('suspended', 'revoked'))
+            OR (TG_ARGV[0] = 'status' AND OLD.status = 'revoked')
+            OR (TG_ARGV[0] = 'not_after' AND (NEW.not_after IS NULL OR NEW.not_after >= coalesce(OLD.not_after, '9')))
+        ) THEN
+            RAISE insufficient_privilege USING MESSAGE = 'gateway_web only narrows';
+        END IF;
+        RETURN NEW;
+    END $narrows$;
+    ALTER FUNCTION public.gateway_narrows() OWNER TO gateway_owner;
+    CREATE OR REPLACE TRIGGER narrows BEFORE UPDATE ON partner FOR EACH ROW EXECUTE FUNCTION gateway_narrows('status');
+    CREATE OR REPLACE TRIGGER narrows BEFORE UPDATE ON officer FOR EACH ROW EXECUTE FUNCTION gateway_narrows('status');
+    CREATE OR REPLACE TRIGGER narrows BEFORE UPDATE ON certificate_pin FOR EACH ROW
+        EXECUTE FUNCTION gateway_narrows('status');
+    CREATE OR REPLACE TRIGGER narrows BEFORE UPDATE ON partner_key FOR EACH ROW
+        EXECUTE FUNCTION gateway_narrows('not_after');
+
+    -- The gateway process reads all it keeps. Who is known, and what was approved, it can only make less.
     GRANT SELECT ON ALL TABLES IN SCHEMA public TO gateway_web;
     -- The log: add, never change. An event waits in pending_event until it has its leaf; the head row fences.
     GRANT INSERT ON event, event_audience, pending_event, leaf, tile, checkpoint TO gateway_web;
@@ -103,7 +123,12 @@ BEGIN
     GRANT INSERT ON expiry_warning TO gateway_web;
     GRANT INSERT, DELETE ON spent_request TO gateway_web;
     GRANT UPDATE (count) ON spent_request TO gateway_web;
-    -- To stop goes through the gateway itself, over its operator socket; only another role lets it move again.
+    -- Officers sign changes. This process keeps them, and does by itself what only takes away; what widens another role
+    -- puts in force (`gateway govern enact` as gateway_owner), which verifies every signature anew.
+    GRANT INSERT, UPDATE (status, envelope, event_id) ON change TO gateway_web;
+    GRANT UPDATE (status) ON partner, officer, certificate_pin TO gateway_web;
+    GRANT UPDATE (not_after) ON partner_key TO gateway_web;
+    GRANT DELETE ON approval TO gateway_web;
     GRANT INSERT ON stopped TO gateway_web;
     GRANT UPDATE (version) ON registry_version TO gateway_web;
     -- Not evidence: nonces of open windows, and sums that can be made again.

@@ -29,6 +29,7 @@ from gateway.errors import (
 from gateway.policy.agreements import FLOOR_MIN, PURPOSES, clauses_for
 from gateway.policy.requests import read_flow, read_own
 from gateway.storage.engine import Tx
+from gateway.storage.publication import unpublished
 from gateway.trip import Partner, Permit
 
 CELLS_MAX = 1_000_000
@@ -45,9 +46,9 @@ _TOTAL = "_T"
 def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
     """Answer a data request, or refuse it; both leave an audit event before anything is sent.
 
-    (1) what is asked; (2) for which purpose; (3) which owners permit it, and how often; (4) whatever was accepted is
-    published; (5) the owners' cells, under their terms, into a spool; (6) the events. A crash before (6) has told the
-    reader nothing; after it the log says that the cells were read even when the answer never arrived.
+    (1) what is asked; (2) for which purpose; (3) which owners permit it, how often; (4) the owners' cells, under
+    their terms, into a spool, once (5) whatever was accepted is published; (6) the events. A crash before (6) has
+    told the reader nothing; after it the log says that the cells were read even when the answer never arrived.
 
     Raises:
         Refusal: with its audit events, when a gate says no or there is nothing to show.
@@ -62,9 +63,11 @@ def pull(desk: AggregatesDesk, reader: Partner, request: DataRequest) -> Pulled:
         asylum_of = _asylum_of(desk, question)
         reading.purpose = _purpose(reading, asked)  # (2)
         _ask_owners(reading, asked, asylum_of, at=now)  # (3)
-        if desk.publishes:
-            publish_accepted(desk)  # (4)
-        body = _spool(reading, question, at=now)  # (5)
+        body = _spool(reading, question, at=now, published=not desk.publishes)  # (4)
+        if body is None:
+            publish_accepted(desk)  # (5)
+            body = _spool(reading, question, at=now, published=True)
+            assert body is not None, "what is published is read"
         with ExitStack() as unsent:
             unsent.callback(body.close)
             event_id = record_read(reading)  # (6)
@@ -171,15 +174,21 @@ def _ask_owners(reading: Reading, asked: frozenset[str], asylum_of: frozenset[st
         desk.quota.look(reader.id, owner, at=at)
 
 
-def _spool(reading: Reading, question: Question, *, at: datetime) -> BinaryIO:
+def _spool(reading: Reading, question: Question, *, at: datetime, published: bool) -> BinaryIO | None:
+    """Return the answer, or None when something that was accepted is not published yet: one look at the database."""
+    flow = reading.desk.flow
     with ExitStack() as spool:
         # Written whole before the first byte leaves, because the events say how many cells were read.
         body = cast("BinaryIO", spool.enter_context(SpooledTemporaryFile(max_size=SPOOL_BYTES)))
 
-        def work(tx: Tx) -> None:
+        def work(tx: Tx) -> bool:
+            if not published and unpublished(tx, flow.shape):
+                return False
             question.write(_counted(reading, _limited(question.query, _seen(tx, reading, question, at))), body)
+            return True
 
-        reading.desk.storage.read(work)
+        if not reading.desk.storage.read(work):
+            return None
         if not reading.cells:
             raise NotFound
         spool.pop_all()

@@ -11,6 +11,7 @@ from gateway.api.description import DescribedApplication
 from gateway.api.desk import Desk
 from gateway.api.edge import Edge, handlers
 from gateway.api.routes.audit import audit_routes
+from gateway.api.routes.changes import change_routes
 from gateway.api.routes.contracts import contract_routes
 from gateway.api.routes.corrections import correction_routes
 from gateway.api.routes.health import health_routes
@@ -35,6 +36,7 @@ ROUTES = (
     log_routes,
     audit_routes,
     policy_routes,
+    change_routes,
     correction_routes,
     invitation_routes,
     token_routes,

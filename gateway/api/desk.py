@@ -16,6 +16,7 @@ from gateway.api.peer import PeerMode
 from gateway.auditlog.keeper import LogKeeper
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.together import Together
+from gateway.onboarding.changes import ChangesDesk
 from gateway.tokens.desk import TokensDesk
 from gateway.wire.keys import Signer
 from gateway.wire.policy_file import LogPolicy
@@ -31,6 +32,7 @@ class Desk:
     intake: IntakeDesk
     together: Together
     aggregates: AggregatesDesk
+    changes: ChangesDesk
     keeper: LogKeeper
     answer_signer: Signer
     answer_keys: tuple[dict[str, str], ...]

@@ -9,6 +9,7 @@ audit event, and takes effect with the next request.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import signal
@@ -18,17 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio.to_thread
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -37,27 +34,28 @@ from starlette.routing import Route
 from gateway.api.server import GatewayServer, open_socket
 from gateway.auditlog.create import create_log
 from gateway.auditlog.restored import RestoreRefused, confirm_restore
-from gateway.clock import Clock, format_instant, parse_instant
+from gateway.clock import Clock, format_instant
 from gateway.corrections.deliver import WebhookUnfit, checked_url
 from gateway.errors import Fault, Refusal
-from gateway.identifiers import PARTNER_ID, country_of
-from gateway.identity.identify import ACTIVE
 from gateway.intake.retention import delete_expired
-from gateway.onboarding import enrol, invitation, life, stops
+from gateway.onboarding import enrol, invitation
+from gateway.onboarding import words as reading
+from gateway.onboarding.acts import ACTS as ACTS_OF_OFFICERS
+from gateway.onboarding.acts import Doing, check_words
+from gateway.onboarding.enrol import THE_OPERATOR, PartyEnded
+from gateway.onboarding.founding import found
+from gateway.onboarding.life import LifeRefused
+from gateway.onboarding.words import PARTNER_ROLES, Words
 from gateway.storage import log, registry
 from gateway.storage.engine import Storage, Tx
 from gateway.storage.life import Invitation
 from gateway.storage.migrate import revision_of
-from gateway.storage.registry import PartnerEntry
-from gateway.trip import SigningKey, TableShape
-from gateway.wire.keys import KeyUnsupported, SigningPublic, public_of_der
+from gateway.trip import TableShape
+from gateway.wire.digests import sha256
 from gateway.wire.policy_file import LogPolicy
 
 BODY_BYTES_MAX = 1 << 20
-NAME_CHARS_MAX = 200
-ROLES = frozenset({"provider", "reader"})
 
-Words: TypeAlias = Mapping[str, str]
 Done: TypeAlias = dict[str, Any]
 
 
@@ -67,7 +65,7 @@ class ActRefused(Fault):
 
 @dataclass(frozen=True, slots=True)
 class OperatorDesk:
-    """What acts need; `wake` tells the log that there is an event."""
+    """What acts need; `wake` tells the log that there is an event, `origin` and `root` are as in `ChangesDesk`."""
 
     storage: Storage
     shapes: tuple[TableShape, ...]
@@ -75,6 +73,8 @@ class OperatorDesk:
     parties: frozenset[str]
     log_policy: LogPolicy
     wake: Callable[[], None]
+    origin: str
+    root: Path
 
 
 def perform(desk: OperatorDesk, act: str, words: Words) -> Done:
@@ -88,7 +88,7 @@ def perform(desk: OperatorDesk, act: str, words: Words) -> Done:
         raise ActRefused(f"there is no act {act}")
     try:
         return ACTS[act](desk, words)
-    except (enrol.PartnerEnded, life.LifeRefused, RestoreRefused, log.LogExists) as error:
+    except (PartyEnded, LifeRefused, RestoreRefused, log.LogExists) as error:
         raise ActRefused(str(error)) from error
     except LookupError as error:
         raise ActRefused(f"there is no {words.get('id', error)}") from error
@@ -169,42 +169,9 @@ def operator_application(desk: OperatorDesk, status: Callable[[], Done]) -> Star
     )
 
 
-def _body(desk: OperatorDesk, words: Words) -> tuple[str, str, frozenset[str]]:
-    """Return the id, name and roles of a body that is to become a partner."""
-    partner_id, roles = words["id"], frozenset(words.get("roles", "").split(",")) - {""}
-    if not PARTNER_ID.fullmatch(partner_id) or country_of(partner_id) not in desk.parties:
-        raise ActRefused(f"{partner_id}: an id reads like USA.DHS.CBP and begins with one of {sorted(desk.parties)}")
-    if not roles or not roles <= ROLES:
-        raise ActRefused(f"roles are some of {', '.join(sorted(ROLES))}")
-    name = words.get("name", "").strip()
-    if not name or len(name) > NAME_CHARS_MAX or not name.isprintable():
-        raise ActRefused(f"a name has 1 to {NAME_CHARS_MAX} printable characters")
-    return partner_id, name, roles
-
-
-def _enrol(desk: OperatorDesk, words: Words) -> Done:
-    """Enter a partner with its first certificate and signing key, all or nothing."""
-    partner_id, name, roles = _body(desk, words)
-    certificate, key, url = _certificate(words), _signing_key(words), _url(words)
-    now = desk.clock.now()
-    entry = PartnerEntry(partner_id, country_of(partner_id), name, ACTIVE, roles, now)
-
-    def work(tx: Tx) -> None:
-        if any(known.id == partner_id for known in registry.partners(tx)):
-            raise ActRefused(f"{partner_id} is enrolled already")
-        enrol.enrol_partner(tx, entry, at=now)
-        _pin_in(tx, entry, certificate, desk)
-        enrol.add_key(tx, entry, SigningKey(key.keyid, key.algorithm, key.der, now, None), at=now)
-        if url:
-            _webhook_in(tx, entry, url, desk)
-
-    desk.storage.write(work)
-    return {"id": partner_id, "keyid": key.keyid, "certificate": certificate.fingerprint(SHA256()).hex()}
-
-
 def _invite(desk: OperatorDesk, words: Words) -> Done:
     """Make an invitation; its token is told here and never again."""
-    partner_id, name, roles = _body(desk, words)
+    partner_id, (roles, name) = reading.party_id(words, desk.parties), reading.roles_and_name(words, PARTNER_ROLES)
     days = int(words["days"]) if words.get("days", "").isdecimal() else 0
     if not 1 <= days <= invitation.DAYS_MAX:
         raise ActRefused(f"an invitation holds for 1 to {invitation.DAYS_MAX} days")
@@ -214,88 +181,44 @@ def _invite(desk: OperatorDesk, words: Words) -> Done:
     return {"id": partner_id, "expires": format_instant(entry.expires_at), "token": token}
 
 
-def _activate(desk: OperatorDesk, words: Words) -> Done:
-    keyid, certificate = desk.storage.write(lambda tx: invitation.activate(tx, words["id"], at=desk.clock.now()))
-    return {"id": words["id"], "keyid": keyid, "certificate": certificate}
-
-
-def _pin(desk: OperatorDesk, words: Words) -> Done:
-    certificate = _certificate(words)
-    desk.storage.write(lambda tx: _pin_in(tx, registry.get_partner(tx, words["id"]), certificate, desk))
-    return {"id": words["id"], "certificate": certificate.fingerprint(SHA256()).hex()}
-
-
-def _pin_in(tx: Tx, entry: PartnerEntry, certificate: x509.Certificate, desk: OperatorDesk) -> None:
-    now = desk.clock.now()
-    if certificate.not_valid_after_utc <= now:
-        raise ActRefused("the certificate is past its end")
-    if registry.find_pin(tx, certificate.fingerprint(SHA256())) is not None:
-        raise ActRefused("the certificate is pinned already")
-    enrol.pin_certificate(tx, entry, certificate, at=now)
-
-
-def _unpin(desk: OperatorDesk, words: Words) -> Done:
-    try:
-        sha256 = bytes.fromhex(words.get("sha256", ""))
-    except ValueError as error:
-        raise ActRefused("the SHA-256 of a certificate is 64 hexadecimal digits") from error
-    desk.storage.write(lambda tx: life.withdraw_pin(tx, words["id"], sha256, at=desk.clock.now()))
-    return {"id": words["id"], "certificate": sha256.hex()}
-
-
-def _add_key(desk: OperatorDesk, words: Words) -> Done:
-    public, now = _signing_key(words), desk.clock.now()
-    begin, end = _instant(words, "not_before") or now, _instant(words, "not_after")
-    key = SigningKey(public.keyid, public.algorithm, public.der, begin, end)
-    desk.storage.write(lambda tx: life.add_key(tx, words["id"], key, at=now))
-    return {"id": words["id"], "keyid": key.keyid, "not_before": format_instant(begin)}
-
-
-def _end_key(desk: OperatorDesk, words: Words) -> Done:
-    now = desk.clock.now()
-    until = _instant(words, "until") or now
-    desk.storage.write(lambda tx: life.end_key(tx, words["id"], words.get("keyid", ""), until=until, at=now))
-    return {"id": words["id"], "keyid": words["keyid"], "not_after": format_instant(max(until, now))}
-
-
-def _instant(words: Words, name: str) -> datetime | None:
-    try:
-        return parse_instant(words[name]) if words.get(name) else None
-    except ValueError as error:
-        raise ActRefused(f"{name} reads like 2026-11-24T12:00:00.000000Z") from error
-
-
 def _webhook(desk: OperatorDesk, words: Words) -> Done:
-    url = _url(words)
-    desk.storage.write(lambda tx: _webhook_in(tx, registry.get_partner(tx, words["id"]), url, desk))
+    url, now = words.get("webhook", ""), desk.clock.now()
+    try:
+        url = checked_url(url).geturl() if url else ""
+    except WebhookUnfit as error:
+        raise ActRefused(str(error)) from error
+    desk.storage.write(lambda tx: enrol.register_webhook(tx, registry.get_partner(tx, words["id"]), url, at=now))
     return {"id": words["id"], "webhook": url or "-"}
 
 
-def _webhook_in(tx: Tx, entry: PartnerEntry, url: str, desk: OperatorDesk) -> None:
-    enrol.register_webhook(tx, entry, url, at=desk.clock.now())
+def _narrow(name: str, desk: OperatorDesk, words: Words) -> Done:
+    """Do an act that only takes away; what widens is for officers to sign (docs/GOVERNANCE.md)."""
+    act = ACTS_OF_OFFICERS[name]
+    given = {word: value for word, value in words.items() if value}
+    check_words(act, given)
 
+    def work(tx: Tx) -> Done:
+        doing = Doing(tx, given, desk.clock.now(), THE_OPERATOR, desk.parties, desk.root)
+        return {**act.do(doing)}
 
-def _url(words: Words) -> str:
-    url = words.get("webhook", "")
-    try:
-        return checked_url(url).geturl() if url else ""
-    except WebhookUnfit as error:
-        raise ActRefused(str(error)) from error
-
-
-def _status(change: Callable[..., None], desk: OperatorDesk, words: Words) -> Done:
-    desk.storage.write(lambda tx: change(tx, words["id"], at=desk.clock.now()))
-    return {"id": words["id"]}
-
-
-def _stop(change: Callable[..., None], desk: OperatorDesk, words: Words) -> Done:
-    kind, subject, now = words.get("kind", ""), words.get("subject", ""), desk.clock.now()
-    desk.storage.write(lambda tx: change(tx, kind, subject, parties=desk.parties, at=now))
-    return {kind: subject}
+    return desk.storage.write(work)
 
 
 def _delete_expired(desk: OperatorDesk, _words: Words) -> Done:
     return {"deleted": delete_expired(desk.storage, desk.shapes, clock=desk.clock)}
+
+
+def _found(desk: OperatorDesk, words: Words) -> Done:
+    """Enter the first officers and rules, as their approvers signed them."""
+    try:
+        envelope = json.loads(words.get("envelope", ""))
+    except ValueError as error:
+        raise ActRefused("the founding is not JSON") from error
+    at = desk.clock.now()
+    change = desk.storage.write(
+        lambda tx: found(tx, envelope, desk.root, gateway=desk.origin, parties=desk.parties, at=at)
+    )
+    return {"change": change.id, "digest": sha256(change.payload).hex()}
 
 
 def _create_log(desk: OperatorDesk, _words: Words) -> Done:
@@ -313,37 +236,14 @@ def _confirm_restore(desk: OperatorDesk, words: Words) -> Done:
     return {"event": event_id}
 
 
-def _certificate(words: Words) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(words.get("certificate", "").encode())
-    except ValueError as error:
-        raise ActRefused("the certificate is not PEM") from error
-
-
-def _signing_key(words: Words) -> SigningPublic:
-    """Read a public key; a private one is refused, because it should never have left its owner."""
-    try:
-        public = load_pem_public_key(words.get("signing_key", "").encode())
-        return public_of_der(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    except (ValueError, UnsupportedAlgorithm, KeyUnsupported) as error:
-        raise ActRefused("the signing key is not a public key in PEM of a kind that signs here") from error
-
-
+# Of the acts of officers, those that only take away; whom a partner's notices reach, and the machine's own.
+OPERATORS = ("suspend", "revoke", "unpin", "end-key", "stop")
 ACTS: Mapping[str, Callable[[OperatorDesk, Words], Done]] = {
-    "enrol": _enrol,
     "invite": _invite,
-    "activate": _activate,
-    "pin": _pin,
-    "unpin": _unpin,
-    "add-key": _add_key,
-    "end-key": _end_key,
     "webhook": _webhook,
-    "suspend": partial(_status, enrol.suspend_partner),
-    "resume": partial(_status, enrol.resume_partner),
-    "revoke": partial(_status, enrol.revoke_partner),
-    "stop": partial(_stop, stops.stop),
-    "lift": partial(_stop, stops.lift),
+    **{name: partial(_narrow, name) for name in OPERATORS},
     "delete-expired": _delete_expired,
     "create-log": _create_log,
     "confirm-restore": _confirm_restore,
+    "found": _found,
 }

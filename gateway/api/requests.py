@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import anyio
 import anyio.from_thread
+from starlette.requests import ClientDisconnect, Request
 
 from gateway.api.desk import Desk
 from gateway.api.peer import CLAIMING_HEADERS, Headers, peer_certificate
@@ -115,6 +116,24 @@ async def with_small_body(
     except BodyIncomplete:
         return replace(request, body=_BrokenOff()), False
     return replace(request, body=(b"".join(pieces),)), True
+
+
+async def small_body(request: Request, *, bytes_max: int) -> bytes:
+    """Return a whole body that has to be small.
+
+    Raises:
+        BodyTooLarge: when it is not.
+        BodyIncomplete: when the peer goes away.
+    """
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > bytes_max:
+                raise BodyTooLarge(limit=f"{bytes_max} bytes", what="as sent")
+    except ClientDisconnect as error:
+        raise BodyIncomplete from error
+    return bytes(body)
 
 
 class _BrokenOff:

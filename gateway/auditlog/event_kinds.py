@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 
-from gateway.auditlog import event_kinds_exchange, event_kinds_life
+from gateway.auditlog import event_kinds_exchange, event_kinds_governance, event_kinds_life
 from gateway.auditlog.events import OPERATOR, AuditEvent
 
 
@@ -185,136 +185,6 @@ class SearchRun(RequestEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerChange(AuditEvent):
-    """What all changes of a partner's status say."""
-
-    subject: str
-    country: str
-    status: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerEnrolled(PartnerChange):
-    """A government body became a partner."""
-
-    kind = "partner.enrolled"
-    roles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerSuspended(PartnerChange):
-    """A partner may do nothing until it is resumed."""
-
-    kind = "partner.suspended"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerResumed(PartnerChange):
-    """A suspended partner may act again."""
-
-    kind = "partner.resumed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartnerRevoked(PartnerChange):
-    """A partner has ended."""
-
-    kind = "partner.revoked"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfficerEnrolled(AuditEvent):
-    """A person got a role of a government."""
-
-    kind = "officer.enrolled"
-    personal = frozenset({"subject"})
-    subject: str
-    country: str
-    roles: tuple[str, ...]
-    approval_keyid: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificatePinned(AuditEvent):
-    """A client certificate was tied to a partner or officer."""
-
-    kind = "certificate.pinned"
-    subject: str
-    certificate: str
-    not_after: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateRevoked(AuditEvent):
-    """A pinned client certificate opens nothing any more."""
-
-    kind = "certificate.revoked"
-    subject: str
-    certificate: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyAdded(AuditEvent):
-    """A partner got a signing key."""
-
-    kind = "key.added"
-    subject: str
-    keyid: str
-    algorithm: str
-    not_before: str
-    not_after: str | None = None
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractChange(AuditEvent):
-    """What all changes of a contract version's state say."""
-
-    product: str
-    version: str
-    contract_digest: str
-    approved_by: tuple[str, ...]
-    sunset: str | None = None
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractPublished(ContractChange):
-    """A contract version that all parties approved came into force."""
-
-    kind = "contract.published"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractDeprecated(ContractChange):
-    """A contract version has a day after which it is not accepted."""
-
-    kind = "contract.deprecated"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractRetired(ContractChange):
-    """A contract version is not accepted any more."""
-
-    kind = "contract.retired"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyActivated(AuditEvent):
-    """A set of policies and agreements decides from now on."""
-
-    kind = "policy.activated"
-    policy_set: str
-    agreements: tuple[str, ...]
-    approved_by: tuple[str, ...]
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordsDeleted(AuditEvent):
     """Records past their retention were deleted; the root is over their leaf hashes, which stay."""
 
@@ -362,23 +232,12 @@ EVENT_CLASSES: Mapping[str, type[AuditEvent]] = {
         AggregateRefused,
         TotalsRead,
         SearchRun,
-        PartnerEnrolled,
-        PartnerSuspended,
-        PartnerResumed,
-        PartnerRevoked,
-        OfficerEnrolled,
-        CertificatePinned,
-        CertificateRevoked,
-        KeyAdded,
-        ContractPublished,
-        ContractDeprecated,
-        ContractRetired,
-        PolicyActivated,
         RecordsDeleted,
         LogStarted,
         LogRestored,
         *event_kinds_exchange.KINDS,
         *event_kinds_life.KINDS,
+        *event_kinds_governance.KINDS,
     )
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""More that can stand in the audit log; this file is about the kinds of a partner's life.
+"""More that can stand in the audit log; this file is about the kinds of a partner's and an officer's life.
 
 They follow the rules of `event_kinds.py`, which takes them into its closed list.
 """
@@ -9,6 +9,124 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.auditlog.events import OPERATOR, AuditEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerChange(AuditEvent):
+    """What all changes of a partner's status say."""
+
+    subject: str
+    country: str
+    status: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerEnrolled(PartnerChange):
+    """A government body became a partner."""
+
+    kind = "partner.enrolled"
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerSuspended(PartnerChange):
+    """A partner may do nothing until it is resumed."""
+
+    kind = "partner.suspended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerResumed(PartnerChange):
+    """A suspended partner may act again."""
+
+    kind = "partner.resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerRevoked(PartnerChange):
+    """A partner has ended."""
+
+    kind = "partner.revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerEnrolled(AuditEvent):
+    """A person got a role of a government."""
+
+    kind = "officer.enrolled"
+    personal = frozenset({"subject"})
+    subject: str
+    country: str
+    roles: tuple[str, ...]
+    approval_keyid: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerChange(AuditEvent):
+    """What all changes of an officer's status say."""
+
+    personal = frozenset({"subject"})
+    subject: str
+    country: str
+    status: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerSuspended(OfficerChange):
+    """An officer may do nothing until resumed, and what they signed and waits counts for nothing."""
+
+    kind = "officer.suspended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerResumed(OfficerChange):
+    """A suspended officer may act again."""
+
+    kind = "officer.resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficerRevoked(OfficerChange):
+    """An officer has ended; what they approved as an approver counts no more."""
+
+    kind = "officer.revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificatePinned(AuditEvent):
+    """A client certificate was tied to a partner or officer."""
+
+    kind = "certificate.pinned"
+    subject: str
+    certificate: str
+    not_after: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRevoked(AuditEvent):
+    """A pinned client certificate opens nothing any more."""
+
+    kind = "certificate.revoked"
+    subject: str
+    certificate: str
+    source: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAdded(AuditEvent):
+    """A partner got a signing key."""
+
+    kind = "key.added"
+    subject: str
+    keyid: str
+    algorithm: str
+    not_before: str
+    not_after: str | None = None
+    source: str = OPERATOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,21 +190,21 @@ class ExpiryWarned(AuditEvent):
     source: str = OPERATOR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeStopped(AuditEvent):
-    """An agreement, a data product or a direction was stopped; nothing of it is permitted until it is resumed."""
-
-    kind = "exchange.stopped"
-    what: str
-    subject: str
-    source: str = OPERATOR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeResumed(ExchangeStopped):
-    """What was stopped is permitted again, as far as rules and agreements permit it."""
-
-    kind = "exchange.resumed"
-
-
-KINDS = (KeyEnded, PartnerInvited, InvitationAnswered, PartnerActivated, ExpiryWarned, ExchangeStopped, ExchangeResumed)
+KINDS = (
+    PartnerEnrolled,
+    PartnerSuspended,
+    PartnerResumed,
+    PartnerRevoked,
+    OfficerEnrolled,
+    OfficerSuspended,
+    OfficerResumed,
+    OfficerRevoked,
+    CertificatePinned,
+    CertificateRevoked,
+    KeyAdded,
+    KeyEnded,
+    PartnerInvited,
+    InvitationAnswered,
+    PartnerActivated,
+    ExpiryWarned,
+)

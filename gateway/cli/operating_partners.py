@@ -27,15 +27,12 @@ if TYPE_CHECKING:
 
 ACT_SECONDS_MAX = 600
 
-partners = typer.Typer(no_args_is_help=True, help="Who is onboarded, and with which keys: the whole life of a partner.")
-govern = typer.Typer(no_args_is_help=True, help="What moves between governments, and what is stopped.")
+partners = typer.Typer(
+    no_args_is_help=True, help="Who is onboarded, and with which keys; what lets a partner in is for officers to sign."
+)
 log = typer.Typer(no_args_is_help=True, help="The audit log of this deployment.")
 
 IdArgument = Annotated[str, typer.Argument(help="The partner, USA.DHS.CBP.")]
-KindArgument = Annotated[str, typer.Argument(help="agreement, product or direction.")]
-SubjectArgument = Annotated[str, typer.Argument(help="mex-usa, flow, or 'GTM>USA', whose numbers first.")]
-CertificateOption = Annotated[Path, typer.Option(help="The partner's client certificate, PEM.", exists=True)]
-SigningKeyOption = Annotated[Path, typer.Option(help="The partner's public signing key, PEM.", exists=True)]
 
 
 @partners.command("list")
@@ -83,23 +80,6 @@ def show(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SE
     typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
 
 
-@partners.command("enrol")
-def enrol(
-    ctx: typer.Context,
-    partner_id: IdArgument,
-    name: Annotated[str, typer.Option(help="The body's own name.")],
-    certificate: CertificateOption,
-    signing_key: SigningKeyOption,
-    role: Annotated[list[str], typer.Option(help="provider or reader; may be given twice.")],
-    webhook: Annotated[str, typer.Option(help="Where its notices go, https; it may be told later.")] = "",
-    config: SettingsOption = SETTINGS,
-) -> None:
-    """Enter a government body with its first certificate and signing key; it may act with its next request."""
-    words = {"name": name, "roles": ",".join(role)}
-    words |= {"certificate": _text(certificate), "signing_key": _text(signing_key), "webhook": webhook}
-    _tell(ctx, act(settings_of(config), "enrol", id=partner_id, **words))
-
-
 @partners.command("invite")
 def invite(
     ctx: typer.Context,
@@ -110,21 +90,7 @@ def invite(
     config: SettingsOption = SETTINGS,
 ) -> None:
     """Let a body answer once with its certificate and key (gateway join); the token is shown here and never again."""
-    _tell(ctx, act(settings_of(config), "invite", id=partner_id, name=name, roles=",".join(role), days=str(days)))
-
-
-@partners.command("activate")
-def activate(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SETTINGS) -> None:
-    """Let a body that answered its invitation act; compare the printed digests with it by another way."""
-    _tell(ctx, act(settings_of(config), "activate", id=partner_id))
-
-
-@partners.command("pin")
-def pin(
-    ctx: typer.Context, partner_id: IdArgument, certificate: CertificateOption, config: SettingsOption = SETTINGS
-) -> None:
-    """Tie a further client certificate to a partner, beside the ones it has."""
-    _tell(ctx, act(settings_of(config), "pin", id=partner_id, certificate=_text(certificate)))
+    tell(ctx, act(settings_of(config), "invite", id=partner_id, name=name, roles=",".join(role), days=str(days)))
 
 
 @partners.command("unpin")
@@ -135,21 +101,7 @@ def unpin(
     config: SettingsOption = SETTINGS,
 ) -> None:
     """Let one certificate of a partner open nothing from the next request on; its others stay."""
-    _tell(ctx, act(settings_of(config), "unpin", id=partner_id, sha256=sha256))
-
-
-@partners.command("add-key")
-def add_key(
-    ctx: typer.Context,
-    partner_id: IdArgument,
-    signing_key: SigningKeyOption,
-    not_before: Annotated[str, typer.Option(help="From when it holds, 2026-11-24T12:00:00.000000Z; else now.")] = "",
-    not_after: Annotated[str, typer.Option(help="Until when; else until end-key.")] = "",
-    config: SettingsOption = SETTINGS,
-) -> None:
-    """Give a partner its next signing key; the ones it has hold beside it until they are ended."""
-    words = {"signing_key": _text(signing_key), "not_before": not_before, "not_after": not_after}
-    _tell(ctx, act(settings_of(config), "add-key", id=partner_id, **words))
+    tell(ctx, act(settings_of(config), "unpin", id=partner_id, sha256=sha256))
 
 
 @partners.command("end-key")
@@ -161,7 +113,7 @@ def end_key(
     config: SettingsOption = SETTINGS,
 ) -> None:
     """Let a signing key end; what was signed with it stays proven."""
-    _tell(ctx, act(settings_of(config), "end-key", id=partner_id, keyid=keyid, until=until))
+    tell(ctx, act(settings_of(config), "end-key", id=partner_id, keyid=keyid, until=until))
 
 
 @partners.command("webhook")
@@ -172,47 +124,19 @@ def webhook(
     config: SettingsOption = SETTINGS,
 ) -> None:
     """Say where a partner's notices go: about numbers that it read and that are contested."""
-    _tell(ctx, act(settings_of(config), "webhook", id=partner_id, webhook=url))
+    tell(ctx, act(settings_of(config), "webhook", id=partner_id, webhook=url))
 
 
 @partners.command("suspend")
 def suspend(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SETTINGS) -> None:
     """Stop a partner with its next request."""
-    _tell(ctx, act(settings_of(config), "suspend", id=partner_id))
-
-
-@partners.command("resume")
-def resume(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SETTINGS) -> None:
-    """Let a suspended partner act again."""
-    _tell(ctx, act(settings_of(config), "resume", id=partner_id))
+    tell(ctx, act(settings_of(config), "suspend", id=partner_id))
 
 
 @partners.command("revoke")
 def revoke(ctx: typer.Context, partner_id: IdArgument, config: SettingsOption = SETTINGS) -> None:
     """End a partner for good."""
-    _tell(ctx, act(settings_of(config), "revoke", id=partner_id))
-
-
-@govern.command("stop")
-def stop(ctx: typer.Context, kind: KindArgument, subject: SubjectArgument, config: SettingsOption = SETTINGS) -> None:
-    """Let an agreement, a data product or a direction move no longer; every process sees it with its next request."""
-    _tell(ctx, act(settings_of(config), "stop", kind=kind, subject=subject))
-
-
-@govern.command("lift")
-def lift(ctx: typer.Context, kind: KindArgument, subject: SubjectArgument, config: SettingsOption = SETTINGS) -> None:
-    """Let what was stopped move again, as far as rules and agreements permit it."""
-    _tell(ctx, act(settings_of(config), "lift", kind=kind, subject=subject))
-
-
-@govern.command("stops")
-def list_stops(config: SettingsOption = SETTINGS) -> None:
-    """List what is stopped."""
-    from gateway.storage import registry
-
-    with storage_of(settings_of(config), read_only=True) as (storage, _):
-        for one in storage.read(registry.stops):
-            typer.echo(f"{one.kind:10} {one.subject:24} {one.since.isoformat()} {one.actor}")
+    tell(ctx, act(settings_of(config), "revoke", id=partner_id))
 
 
 @privacy.command("delete-expired")
@@ -225,7 +149,7 @@ def delete_expired(ctx: typer.Context, config: SettingsOption = SETTINGS) -> Non
 @log.command("create")
 def create(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
     """Begin the log in a new database; starting the gateway never does."""
-    _tell(ctx, act(settings_of(config), "create-log"))
+    tell(ctx, act(settings_of(config), "create-log"))
 
 
 @log.command("confirm-restore")
@@ -244,7 +168,7 @@ def confirm_restore(
             "indique --newest-checkpoint ARCHIVO o bien --none-newer",
         )
     newest = b64encode(newest_checkpoint.read_bytes()).decode() if newest_checkpoint else ""
-    _tell(ctx, act(settings_of(config), "confirm-restore", newest=newest))
+    tell(ctx, act(settings_of(config), "confirm-restore", newest=newest))
 
 
 def reload(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
@@ -253,7 +177,7 @@ def reload(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
     if answer is None:
         speaker_of(ctx).complain("not-running")
         raise typer.Exit(UNREACHABLE)
-    _tell(ctx, answer)
+    tell(ctx, answer)
 
 
 def status(ctx: typer.Context, config: SettingsOption = SETTINGS) -> None:
@@ -278,6 +202,7 @@ def act(settings: Settings, name: str, /, **words: str) -> dict[str, Any]:
         Fault: when it cannot be done.
     """
     from gateway.api.operator import OperatorDesk, perform
+    from gateway.contracting.load import packaged_root
     from gateway.storage.engine import sqlite_file
     from gateway.wire.policy_file import parse_policy
 
@@ -291,6 +216,8 @@ def act(settings: Settings, name: str, /, **words: str) -> dict[str, Any]:
             parties=frozenset(settings.parties),
             log_policy=parse_policy(settings.log_policy.read_text(encoding="utf-8")),
             wake=lambda: None,  # A gateway beside this command looks for events by itself.
+            origin=settings.public_origin,
+            root=settings.contracts_dir or packaged_root(),
         )
         return perform(desk, name, words)
 
@@ -314,12 +241,6 @@ def _asked(settings: Settings, method: str, path: str, words: dict[str, str] | N
     return document
 
 
-def _tell(ctx: typer.Context, done: dict[str, Any]) -> None:
+def tell(ctx: typer.Context, done: dict[str, Any]) -> None:
+    """Print what was done."""
     speaker_of(ctx).tell("done", detail=", ".join(f"{name} {value}" for name, value in done.items()))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputUnusable(f"{path}: {error}") from error

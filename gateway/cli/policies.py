@@ -37,7 +37,10 @@ ProposedOption = Annotated[Path, typer.Option(help="The contracts folder that is
 @app.command()
 def explain(
     partner: Annotated[str, typer.Option("--as", help="Who would ask: the id of a partner or officer.")],
-    action: Annotated[str, typer.Option(help="submit, validate, read-own, read-flow, contest or review-audit.")],
+    action: Annotated[
+        str,
+        typer.Option(help="submit, validate, read-own, read-flow, contest, review-audit, narrow, propose or approve."),
+    ],
     owner: Annotated[str, typer.Option(help="Whose flow cells, audit events or contested numbers.")] = "",
     product: Annotated[str, typer.Option(help="The data product.")] = "flow",
     purpose: Annotated[str, typer.Option(help="What a reading is for.")] = "STATISTICS",
@@ -83,7 +86,7 @@ def prove(ctx: typer.Context, contracts: ProposedOption, config: SettingsOption 
 
     with _in_force(config) as (_, point, _at):
         parties, products = point.policies.parties, point.policies.products
-    violations = proven(load_rules(contracts), newest_of(contracts, read_yaml), parties, products)
+    violations = proven(load_rules(contracts)[-1], newest_of(contracts, read_yaml), parties, products)
     for violation in violations:
         _print(asdict(violation))
     if violations:
@@ -160,7 +163,7 @@ def _proposed(root: Path, point: DecisionPoint) -> DecisionPoint:
 
     parties, products = point.policies.parties, point.policies.products
     agreements = newest_of(root, read_yaml)
-    return DecisionPoint(compile_policies(load_rules(root), agreements, parties=parties, products=products))
+    return DecisionPoint(compile_policies(load_rules(root)[-1], agreements, parties=parties, products=products))
 
 
 def _since(text: str, at: datetime) -> datetime:

@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 from gateway.cli import (
     audit,
     contracts,
+    governing,
+    officers,
     operating,
     operating_backup,
     operating_partners,
@@ -93,13 +95,14 @@ app.command()(operating_backup.restore)
 app.command()(tour.demo)
 app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(officers.app, name="officer")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(policies.app, name="policy")
 app.add_typer(operating_backup.backup, name="backup")
 app.add_typer(operating.config_app, name="config")
 app.add_typer(operating_partners.log, name="log")
 app.add_typer(operating_partners.partners, name="partners")
-app.add_typer(operating_partners.govern, name="govern")
+app.add_typer(governing.app, name="govern")
 app.add_typer(operating.privacy, name="privacy")
 app.add_typer(operating.db, name="db")
 app.add_typer(operating.sandbox, name="sandbox")

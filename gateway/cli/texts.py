@@ -10,6 +10,17 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "accepted: {accepted} of {received} records, {duplicate} duplicate, {refused} refused",
         "aceptado: {accepted} de {received} registros, {duplicate} duplicados, {refused} rechazados",
     ),
+    "change": (
+        "{change} {act}: {status}, signed by {signed}, until {until}",
+        "{change} {act}: {status}, firmado por {signed}, hasta {until}",
+    ),
+    "sign-this": ("Sign this document?", "¿Firmar este documento?"),
+    "document-signed": ("{path}: {count} signatures", "{path}: {count} firmas"),
+    "founding-written": (
+        "{path}: every approver signs it (gateway officer sign), then gateway govern found",
+        "{path}: cada aprobador lo firma (gateway officer sign); después, gateway govern found",
+    ),
+    "enacted": ("{count} changes moved", "{count} cambios avanzaron"),
     "repeat": ("(a repeat: it was accepted before)", "(una repetición: ya se había aceptado)"),
     "part": ("part {number} of {total}: {event} {repeat}", "parte {number} de {total}: {event} {repeat}"),
     "receipt-saved": ("receipt verified ({status}), saved: {path}", "recibo verificado ({status}), guardado: {path}"),

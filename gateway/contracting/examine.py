@@ -23,10 +23,11 @@ from gateway.contracting.load import FORBIDDEN_NAMES
 from gateway.contracting.report import NotAsAgreed, broken_code, broken_rule
 from gateway.contracting.rules import RecordCheck, named_fields
 from gateway.contracting.schema import rule_ids
-from gateway.errors import ForbiddenField, RecordCode, WrongProvider
+from gateway.errors import ForbiddenField, WrongProvider
 from gateway.identifiers import is_id
 from gateway.trip import RefusedRecord
 from gateway.wire.merkle import leaf_hash
+from gateway.wire.record_code import RecordCode
 
 ERRORS_PER_RECORD_MAX = 20
 _PRINTABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,39}$")

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gateway.contracting.contract import Rule, Text
-from gateway.errors import ContractViolated, RecordCode
+from gateway.errors import ContractViolated
 from gateway.trip import RefusedRecord
 from gateway.wire.canonical import JSON
+from gateway.wire.record_code import RecordCode
 
 REFUSED_INLINE_MAX = 100
 _TEXTS: dict[RecordCode, Text] = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.contracting.contract import Contract, Field, Rule
 from gateway.contracting.report import NotAsAgreed, broken_code, broken_rule
-from gateway.errors import RecordCode
+from gateway.wire.record_code import RecordCode
 
 Record = Mapping[str, Any]
 Holds = Callable[[Record], bool]

@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What governments sign before it counts; this file is about approvals of contracts, agreements and rules.
 
-An approval is one officer's DSSE signature under kind, id and digest of a subject. It names no time, so that
-the signatures of several officers stand under one and the same payload.
+An approval is one officer's signature under a change that names kind, id and digest of a subject; the same change may
+name several. It is kept as a row for each subject and officer, and verified anew whenever it is read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from gateway.contracting.contract import ContractSet
-from gateway.identity.identify import ACTIVE
 from gateway.policy.agreements import Agreement
-from gateway.policy.load import RULES_ID, Rules
+from gateway.policy.load import Rules
 from gateway.storage import registry
+from gateway.storage.changes import changes_of
 from gateway.storage.engine import Tx
 from gateway.storage.registry import Approval, OfficerEntry
-from gateway.wire.canonical import canonical_bytes
-from gateway.wire.dsse import sign_envelope, verify_envelope
-from gateway.wire.keys import Signer, public_of_der
+from gateway.wire.change import Change, ChangeMalformed, read_change
+from gateway.wire.keys import public_of_der
 
 APPROVER = "approver"
-PAYLOAD_TYPE = "application/vnd.gateway.approval+json"
+# The two acts whose words are subjects: the first of all, and each one later.
+FOUND, PUT_IN_FORCE = "found", "put-in-force"
 
 
 class ApprovalInvalid(ValueError):
@@ -50,60 +50,67 @@ class Subject:
     parties: tuple[str, ...]
 
     @property
-    def payload(self) -> bytes:
-        """Return the bytes that an approval signs."""
-        return canonical_bytes({"digest": self.digest, "id": self.id, "kind": self.kind.value})
+    def word(self) -> str:
+        """Return the word under which a change names its digest."""
+        return f"{self.kind} {self.id}"
 
 
 def subjects_of(
-    contracts: ContractSet, rules: Rules, agreements: Iterable[Agreement], parties: Iterable[str]
-) -> tuple[Subject, ...]:
-    """Return what a contracts folder offers for approval: an agreement to its own parties, the rest to all."""
+    contracts: ContractSet, rules: Iterable[Rules], agreements: Iterable[Agreement], parties: Iterable[str]
+) -> dict[str, Subject]:
+    """Return, by word, what a contracts folder offers: an agreement to its own parties, the rest to all."""
     everyone = tuple(sorted(parties))
     refs = [contract.ref for contract in contracts.contracts]
-    return (
-        Subject(SubjectKind.RULES, RULES_ID, rules.digest, everyone),
+    offered = (
+        *(Subject(SubjectKind.RULES, item.reference, item.digest, everyone) for item in rules),
         *(Subject(SubjectKind.AGREEMENT, item.reference, item.digest, item.parties) for item in agreements),
         *(Subject(SubjectKind.CONTRACT, f"{ref.product}/{ref.version}", ref.digest, everyone) for ref in refs),
     )
+    return {subject.word: subject for subject in offered}
 
 
-def sign_approval(subject: Subject, signer: Signer, *, at: datetime) -> Approval:
-    """Return an officer's approval of a subject, ready to be stored."""
-    envelope = sign_envelope(PAYLOAD_TYPE, subject.payload, [signer])
-    return Approval(
-        subject_kind=subject.kind.value,
-        digest=subject.digest,
-        keyid=signer.keyid,
-        subject_id=subject.id,
-        envelope=canonical_bytes(envelope).decode(),
-        at=at,
-    )
+def approvals_of(
+    change_id: str, subjects: Iterable[Subject], signers: Iterable[OfficerEntry], *, at: datetime
+) -> Iterator[Approval]:
+    """Yield what the signatures under a change approve: of each subject its parties' officers."""
+    officers = [officer for officer in signers if APPROVER in officer.roles]
+    for subject in subjects:
+        for officer in officers:
+            if officer.country in subject.parties:
+                kind, keyid = subject.kind.value, officer.approval_keyid
+                yield Approval(kind, subject.digest, keyid, subject.id, change_id, at)
 
 
-def approved_digests(rows: Iterable[Approval], officers: Iterable[OfficerEntry]) -> dict[str, frozenset[str]]:
+def approved_digests(
+    rows: Iterable[Approval], envelopes: Mapping[str, str], officers: Iterable[OfficerEntry]
+) -> dict[str, frozenset[str]]:
     """Return for each digest the countries whose approvers signed it; every signature is verified anew.
 
-    An officer who is no approver, or is suspended or revoked, has approved nothing.
+    `envelopes` are the changes by id. An officer who is no approver has approved nothing; one who left the office
+    has, until their government withdraws it.
 
     Raises:
         ApprovalInvalid: when an envelope does not hold, or is about something else than its row.
     """
-    approvers = {o.approval_keyid: o for o in officers if APPROVER in o.roles and o.status == ACTIVE}
+    approvers = {officer.approval_keyid: officer for officer in officers if APPROVER in officer.roles}
     keys = {keyid: public_of_der(officer.approval_public) for keyid, officer in approvers.items()}
+    read: dict[str, tuple[Change, frozenset[str]]] = {}
     signed: dict[str, set[str]] = {}
     for row in rows:
         if row.keyid not in keys:
             continue
-        subject = Subject(SubjectKind(row.subject_kind), row.subject_id, row.digest, ())
         try:
-            envelope: Mapping[str, object] = json.loads(row.envelope)
-            payload, signers = verify_envelope(envelope, {row.keyid: keys[row.keyid]}, payload_type=PAYLOAD_TYPE)
-        except ValueError as error:
+            if row.change_id not in read:
+                read[row.change_id] = read_change(json.loads(envelopes[row.change_id]), keys)
+        except (KeyError, ChangeMalformed, ValueError) as error:
             raise ApprovalInvalid(f"{row.subject_kind} {row.subject_id}: {error}") from error
-        if payload != subject.payload:
-            raise ApprovalInvalid(f"{row.subject_kind} {row.subject_id}: the envelope is about something else")
-        signed.setdefault(row.digest, set()).update(approvers[keyid].country for keyid in signers)
+        change, signers = read[row.change_id]
+        named = change.words.get(f"{row.subject_kind} {row.subject_id}") == row.digest
+        if not named or change.id != row.change_id or change.act not in {FOUND, PUT_IN_FORCE}:
+            raise ApprovalInvalid(f"{row.subject_kind} {row.subject_id}: the change is about something else")
+        if row.keyid not in signers:
+            raise ApprovalInvalid(f"{row.subject_kind} {row.subject_id}: the change does not bear that signature")
+        signed.setdefault(row.digest, set()).add(approvers[row.keyid].country)
     return {digest: frozenset(countries) for digest, countries in signed.items()}
 
 
@@ -113,5 +120,6 @@ def stored_approvals(tx: Tx) -> dict[str, frozenset[str]]:
     Raises:
         ApprovalInvalid: when a stored approval does not hold.
     """
-    rows = [row for kind in SubjectKind for row in registry.approvals(tx, kind.value)]
-    return approved_digests(rows, registry.officers(tx))
+    rows = registry.approvals(tx)
+    envelopes = {change.id: change.envelope for change in changes_of(tx, {row.change_id for row in rows})}
+    return approved_digests(rows, envelopes, registry.officers(tx))

@@ -25,6 +25,7 @@ from gateway.errors import InvitationInvalid
 from gateway.identifiers import country_of
 from gateway.identity.identify import ACTIVE
 from gateway.onboarding import enrol
+from gateway.onboarding.enrol import THE_OPERATOR, By
 from gateway.onboarding.life import LifeRefused
 from gateway.storage import life, registry
 from gateway.storage.engine import Tx
@@ -111,23 +112,26 @@ def answer(tx: Tx, given: Answer, contracts: Contracts, *, origin: str, at: date
     return said, key.keyid, event_id
 
 
-def activate(tx: Tx, partner_id: str, *, at: datetime) -> tuple[str, str]:
-    """Enter an invited body with what it said of itself, and return the ids of its key and certificate.
+def activate(tx: Tx, partner_id: str, *, keyid: str, certificate: str, at: datetime, by: By = THE_OPERATOR) -> None:
+    """Enter an invited body with the key and certificate that officers signed for, as it said of itself.
 
     Raises:
-        LifeRefused: when it has not answered, was activated before, or its certificate has ended meanwhile.
+        LifeRefused: when it has not answered, was activated before, said another key or certificate, or the
+            certificate has ended meanwhile.
     """
     invited = life.get_invitation(tx, partner_id)
     if invited is None or invited.envelope is None or invited.certificate is None or invited.activated_at:
         raise LifeRefused(f"{partner_id} has no answered invitation that waits")
     said, key = _statement(json.loads(invited.envelope))
-    certificate = x509.load_der_x509_certificate(invited.certificate)
-    if certificate.not_valid_after_utc <= at:
+    if (key.keyid, said.certificate) != (keyid, certificate):
+        raise LifeRefused(f"{partner_id} answered with the key {key.keyid} and the certificate {said.certificate}")
+    leaf = x509.load_der_x509_certificate(invited.certificate)
+    if leaf.not_valid_after_utc <= at:
         raise LifeRefused("the certificate has ended; invite the body again")
     entry = PartnerEntry(partner_id, country_of(partner_id), invited.name, ACTIVE, invited.roles, at)
-    enrol.enrol_partner(tx, entry, at=at)
-    enrol.pin_certificate(tx, entry, certificate, at=at)
-    enrol.add_key(tx, entry, SigningKey(key.keyid, key.algorithm, key.der, at, None), at=at)
+    enrol.enrol_partner(tx, entry, at=at, by=by)
+    enrol.pin_certificate(tx, entry, leaf, at=at, by=by)
+    enrol.add_key(tx, entry, SigningKey(key.keyid, key.algorithm, key.der, at, None), at=at, by=by)
     life.note_activation(tx, partner_id, at=at)
     event = PartnerActivated(
         subject=partner_id,
@@ -135,8 +139,7 @@ def activate(tx: Tx, partner_id: str, *, at: datetime) -> tuple[str, str]:
         contracts=tuple(sorted(said.contracts)),
         statement_digest=sha256(invited.envelope.encode()).hex(),
     )
-    enrol.record(tx, event, entry, at=at)
-    return key.keyid, said.certificate
+    enrol.record(tx, event, entry, at=at, by=by)
 
 
 def _statement(envelope: Mapping[str, Any]) -> tuple[Joining, SigningPublic]:

@@ -13,6 +13,7 @@ from gateway.auditlog.event_kinds_life import KeyEnded
 from gateway.clock import format_instant
 from gateway.identity.identify import ACTIVE
 from gateway.onboarding import enrol
+from gateway.onboarding.enrol import THE_OPERATOR, By
 from gateway.storage import life, registry
 from gateway.storage.engine import Tx
 from gateway.trip import SigningKey
@@ -24,7 +25,7 @@ class LifeRefused(ValueError):
     """An act on a partner that its state does not allow; the text says why."""
 
 
-def add_key(tx: Tx, partner_id: str, key: SigningKey, *, at: datetime) -> None:
+def add_key(tx: Tx, partner_id: str, key: SigningKey, *, at: datetime, by: By = THE_OPERATOR) -> None:
     """Give a partner a further signing key, which holds beside the ones it has.
 
     Raises:
@@ -39,10 +40,10 @@ def add_key(tx: Tx, partner_id: str, key: SigningKey, *, at: datetime) -> None:
     held = [one for one in registry.signing_keys(tx, partner_id) if one.not_after is None or one.not_after > at]
     if len(held) >= KEYS_MAX:
         raise LifeRefused(f"{partner_id} has {KEYS_MAX} signing keys that have not ended; end one first")
-    enrol.add_key(tx, entry, key, at=at)
+    enrol.add_key(tx, entry, key, at=at, by=by)
 
 
-def end_key(tx: Tx, partner_id: str, keyid: str, *, until: datetime, at: datetime) -> None:
+def end_key(tx: Tx, partner_id: str, keyid: str, *, until: datetime, at: datetime, by: By = THE_OPERATOR) -> None:
     """Let a signing key end; a time that is past means now, so that nothing accepted loses its key backwards.
 
     Raises:
@@ -55,17 +56,17 @@ def end_key(tx: Tx, partner_id: str, keyid: str, *, until: datetime, at: datetim
         life.end_signing_key(tx, partner_id, keyid, end)
     except LookupError as error:
         raise LifeRefused(f"{partner_id} has no signing key {keyid} that lasts longer") from error
-    enrol.record(tx, KeyEnded(subject=partner_id, keyid=keyid, not_after=format_instant(end)), entry, at=at)
+    enrol.record(tx, KeyEnded(subject=partner_id, keyid=keyid, not_after=format_instant(end)), entry, at=at, by=by)
 
 
-def withdraw_pin(tx: Tx, partner_id: str, sha256: bytes, *, at: datetime) -> None:
-    """Let one certificate of a partner open nothing any more, and leave its others.
+def withdraw_pin(tx: Tx, party_id: str, sha256: bytes, *, at: datetime, by: By = THE_OPERATOR) -> None:
+    """Let one certificate of a partner or officer open nothing any more, and leave the others.
 
     Raises:
-        LookupError: when there is no such partner.
-        LifeRefused: when the certificate is not this partner's, or was withdrawn before.
+        LookupError: when there is no such partner or officer.
+        LifeRefused: when the certificate is somebody else's, or was withdrawn before.
     """
-    entry, pin = registry.get_partner(tx, partner_id), registry.find_pin(tx, sha256)
-    if pin is None or pin.partner_id != partner_id or pin.status != ACTIVE:
-        raise LifeRefused(f"{partner_id} has no such certificate pinned")
-    enrol.withdraw_pin(tx, entry, sha256, at=at)
+    entry, pin = enrol.party_of(tx, party_id), registry.find_pin(tx, sha256)
+    if pin is None or party_id not in {pin.partner_id, pin.officer_id} or pin.status != ACTIVE:
+        raise LifeRefused(f"{party_id} has no such certificate pinned")
+    enrol.withdraw_pin(tx, entry, sha256, at=at, by=by)

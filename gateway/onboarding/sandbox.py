@@ -12,19 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.auditlog.create import create_log
 from gateway.clock import Clock, SystemClock
-from gateway.contracting.contract import ContractSet
-from gateway.contracting.load import load_contracts, packaged_root
-from gateway.contracting.strict_yaml import read_yaml
+from gateway.contracting.load import packaged_root
 from gateway.identity.identify import ACTIVE
 from gateway.onboarding import enrol, pki
-from gateway.onboarding.approvals import APPROVER, sign_approval, subjects_of
-from gateway.onboarding.in_force import load_in_force
+from gateway.onboarding.acts import offered_in
+from gateway.onboarding.approvals import APPROVER
+from gateway.onboarding.founding import FirstOfficer, found, founding
 from gateway.onboarding.sandbox_files import (
     CertificateFiles,
     PartyFiles,
@@ -34,13 +35,12 @@ from gateway.onboarding.sandbox_files import (
     write_settings,
 )
 from gateway.onboarding.sandbox_parties import COUNTRIES, OFFICERS, PARTNERS, SPECIMEN_PARTNER, SandboxParty
-from gateway.policy.agreements import load_agreements
-from gateway.policy.load import load_rules
-from gateway.storage import registry
-from gateway.storage.engine import Storage, Tx, open_storage
+from gateway.storage.engine import Tx, open_storage
 from gateway.storage.migrate import upgrade
-from gateway.storage.registry import OfficerEntry, PartnerEntry
+from gateway.storage.registry import PartnerEntry
 from gateway.trip import SigningKey
+from gateway.wire.change import PAYLOAD_TYPE
+from gateway.wire.dsse import sign_envelope
 from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.note import format_vkey, verifier_of
 from gateway.wire.policy_file import LogPolicy, PolicyKey, format_policy
@@ -81,8 +81,7 @@ def create_sandbox(
     """Make a sandbox in a new or empty folder; port 0 takes one that is free now.
 
     (1) authorities and certificates; (2) the gateway's own keys and what others pin of them; (3) the database
-    with its log, the registry and every officer's approvals; (4) what was approved is put in force; (5) the
-    files that programs start from.
+    with its log; (4) the founding, signed by every approver, and the partners; (5) the files that programs start from.
 
     Raises:
         FileExistsError: when the folder has something in it; nothing there is touched.
@@ -106,12 +105,16 @@ def create_sandbox(
         specimens={name: _write_pair(sandbox.folder / "specimens", name, issued) for name, issued in specimens.items()},
     )
     upgrade(sandbox.database_url)  # (3)
-    contracts = load_contracts(root)
+    envelope = _founding(sandbox, root, officers, at=at)
     storage = open_storage(sandbox.database_url)
+
+    def fill(tx: Tx) -> None:
+        create_log(tx, sandbox.log_origin, at, audience=frozenset(COUNTRIES))
+        found(tx, envelope, root, gateway=sandbox.public_origin, parties=COUNTRIES, at=at)  # (4)
+        _enrol(tx, partners, specimens, at=at)
+
     try:
-        storage.write(lambda tx: _fill(tx, sandbox, partners, officers, specimens, at=at))
-        storage.write(lambda tx: _approve(tx, root, contracts, officers, at=at))
-        _put_in_force(storage, root, at=at)  # (4)
+        storage.write(fill)
     finally:
         storage.close()
     write_settings(sandbox, COUNTRIES, contracts_root)  # (5)
@@ -207,23 +210,25 @@ def _write_gateway_keys(sandbox: SandboxFiles, times: _Times) -> str:
     return format_vkey(verifier)
 
 
-def _fill(
-    tx: Tx,
-    sandbox: SandboxFiles,
-    partners: list[_Made],
-    officers: list[_Made],
-    specimens: Mapping[str, pki.Issued],
-    *,
-    at: datetime,
-) -> None:
-    """Create the log and enter everyone; what is created first is the log, which records the rest."""
-    create_log(tx, sandbox.log_origin, at, audience=frozenset(COUNTRIES))
-    for made in officers:
-        party, signer = made.party, made.signer
-        roles, keyid, public = frozenset(party.roles), signer.keyid, signer.public_der
-        officer = OfficerEntry(party.id, party.country, party.name, roles, ACTIVE, keyid, public)
-        enrol.enrol_officer(tx, officer, at=at)
-        enrol.pin_certificate(tx, officer, made.certificate, at=at)
+def _founding(sandbox: SandboxFiles, root: Path, officers: list[_Made], *, at: datetime) -> dict[str, Any]:
+    """Return the founding, signed by the approver of every country."""
+    named = [
+        FirstOfficer(
+            id=made.party.id,
+            name=made.party.name,
+            roles=frozenset(made.party.roles),
+            certificate=made.certificate.public_bytes(Encoding.PEM).decode(),
+            signing_key=pki.pem_of_public(made.signer.public_der),
+        )
+        for made in officers
+    ]
+    change = founding(named, offered_in(root, COUNTRIES), gateway=sandbox.public_origin, at=at)
+    signers = [made.signer for made in officers if APPROVER in made.party.roles]
+    return sign_envelope(PAYLOAD_TYPE, change.payload, signers)
+
+
+def _enrol(tx: Tx, partners: list[_Made], specimens: Mapping[str, pki.Issued], *, at: datetime) -> None:
+    """Enter every agency, as if the founders had done it one by one."""
     for made in partners:
         party, signer = made.party, made.signer
         partner = PartnerEntry(party.id, party.country, party.name, ACTIVE, frozenset(party.roles), at)
@@ -234,7 +239,7 @@ def _fill(
         if party.id == SPECIMEN_PARTNER:
             _pin_specimens(tx, partner, specimens, at=at)
         if party.suspended:
-            enrol.suspend_partner(tx, party.id, at=at)
+            enrol.suspend(tx, party.id, at=at)
 
 
 def _pin_specimens(tx: Tx, owner: PartnerEntry, specimens: Mapping[str, pki.Issued], *, at: datetime) -> None:
@@ -244,25 +249,3 @@ def _pin_specimens(tx: Tx, owner: PartnerEntry, specimens: Mapping[str, pki.Issu
             enrol.pin_certificate(tx, owner, issued.certificate, at=at)
     withdrawn = specimens["withdrawn"].certificate.fingerprint(pki.FINGERPRINT)
     enrol.withdraw_pin(tx, owner, withdrawn, at=at)
-
-
-def _approve(tx: Tx, root: Path, contracts: ContractSet, officers: list[_Made], *, at: datetime) -> None:
-    """Let the approver of every party sign what concerns it."""
-    approvers = [made for made in officers if APPROVER in made.party.roles]
-    agreements = load_agreements(root / "agreements", read_yaml)
-    for subject in subjects_of(contracts, load_rules(root), agreements, COUNTRIES):
-        for made in approvers:
-            if made.party.country in subject.parties:
-                registry.add_approval(tx, sign_approval(subject, made.signer, at=at))
-
-
-def _put_in_force(storage: Storage, root: Path, *, at: datetime) -> None:
-    """Publish what the stored approvals cover, read back as the gateway will read it when it starts."""
-    in_force = load_in_force(storage, root, parties=COUNTRIES, at=at)
-
-    def act(tx: Tx) -> None:
-        for contract in in_force.contracts.contracts:
-            enrol.publish_contract(tx, contract.ref, approved_by=COUNTRIES, at=at)
-        enrol.activate_policies(tx, in_force.policies, at=at)
-
-    storage.write(act)

@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection
 from datetime import datetime
 
-from gateway.auditlog.event_kinds_life import ExchangeResumed, ExchangeStopped
-from gateway.auditlog.events import OPERATOR
+from gateway.auditlog.event_kinds_governance import ExchangeResumed, ExchangeStopped
 from gateway.onboarding import enrol
 from gateway.onboarding.approvals import SubjectKind
+from gateway.onboarding.enrol import THE_OPERATOR, By
 from gateway.onboarding.in_force import StopKind
 from gateway.onboarding.life import LifeRefused
 from gateway.storage import registry
@@ -30,7 +30,7 @@ _SUBJECT = {
 _APPROVED_AS = {StopKind.AGREEMENT: SubjectKind.AGREEMENT, StopKind.PRODUCT: SubjectKind.CONTRACT}
 
 
-def stop(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datetime, actor: str = OPERATOR) -> None:
+def stop(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datetime, by: By = THE_OPERATOR) -> None:
     """Let something move no longer, from the commit on.
 
     Raises:
@@ -38,16 +38,17 @@ def stop(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datet
     """
     what = _known(kind, subject, parties)
     # A stop that names nothing would be believed in.
-    there = {row.subject_id.partition("/")[0] for row in registry.approvals(tx, _APPROVED_AS.get(what, ""))}
+    approved = [row for row in registry.approvals(tx) if row.subject_kind == _APPROVED_AS.get(what)]
+    there = {row.subject_id.partition("/")[0] for row in approved}
     if what in _APPROVED_AS and subject not in there:
         raise LifeRefused(f"there is no {what} {subject}, but {', '.join(sorted(there))}")
     if any((one.kind, one.subject) == (what, subject) for one in registry.stops(tx)):
         raise LifeRefused(f"{what} {subject} is stopped already")
-    registry.add_stop(tx, Stop(what, subject, at, actor))
-    enrol.record(tx, ExchangeStopped(what=what, subject=subject), parties, at=at, actor=actor)
+    registry.add_stop(tx, Stop(what, subject, at, by.actor))
+    enrol.record(tx, ExchangeStopped(what=what, subject=subject), parties, at=at, by=by)
 
 
-def lift(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datetime, actor: str = OPERATOR) -> None:
+def lift(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datetime, by: By = THE_OPERATOR) -> None:
     """Let something move again.
 
     Raises:
@@ -58,7 +59,7 @@ def lift(tx: Tx, kind: str, subject: str, *, parties: Collection[str], at: datet
         registry.lift_stop(tx, what, subject)
     except LookupError as error:
         raise LifeRefused(f"{what} {subject} is not stopped") from error
-    enrol.record(tx, ExchangeResumed(what=what, subject=subject), parties, at=at, actor=actor)
+    enrol.record(tx, ExchangeResumed(what=what, subject=subject), parties, at=at, by=by)
 
 
 def _known(kind: str, subject: str, parties: Collection[str]) -> StopKind:

@@ -17,7 +17,7 @@ import cedarpy
 
 from gateway.clock import format_instant
 from gateway.errors import DeniedByPolicy
-from gateway.identifiers import PARTNER_ID
+from gateway.identifiers import PARTNER_ID, is_id
 from gateway.policy.agreements import Clause
 from gateway.policy.load import PolicySet, parsed_policies
 from gateway.trip import Partner, Permit, PolicyRequest, Supposed
@@ -27,7 +27,15 @@ from gateway.wire.digests import sha256
 ENTITY_STORES_MAX = 4096
 SLICES_MAX = 4096
 ANSWERS_MAX = 4096
-_ENTITY_SETS = {"countries": "Country", "providers": "Partner", "asylum_of": "Country"}
+_ENTITY_SETS = {
+    "asylum_of": "Country",
+    "concerned": "Country",
+    "countries": "Country",
+    "governments": "Country",
+    "providers": "Partner",
+    "voices": "Country",
+}
+_ENTITIES = {"proposer": "Officer"}
 
 
 class Weighed(NamedTuple):
@@ -168,6 +176,8 @@ class DecisionPoint:
         entities = [_entity(kind, principal, {"country": _reference("Country", country), "roles": sorted(roles)})]
         if resource_type == "Contract":
             entities.append(_entity("Contract", resource_id, {"product": resource_id.split("/", maxsplit=1)[0]}))
+        elif resource_type == "Change":
+            entities.append(_entity("Change", resource_id, {}))
         elif resource_type == "Records":
             owner, product = resource_id.rsplit("/", 1)
             facts: dict[str, JSON] = {"owner": _reference("Partner", owner), "product": product}
@@ -214,6 +224,10 @@ def _known(request: PolicyRequest, policies: PolicySet) -> None:
         if request.resource_id not in policies.parties:
             raise ValueError("a country that is no party")
         return
+    if request.resource_type == "Change":
+        if not is_id(request.resource_id):
+            raise ValueError("no change")
+        return
     place, _, name = request.resource_id.partition("/")
     product = place if request.resource_type == "Contract" else name
     if product not in policies.products:
@@ -253,6 +267,8 @@ def _cedar(name: str, value: object) -> JSON:
     if isinstance(value, datetime):
         instant = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
         return {"__extn": {"fn": "datetime", "arg": instant}}
+    if name in _ENTITIES:
+        return _reference(_ENTITIES[name], str(value))
     if isinstance(value, str | bool | int):
         return value
     if isinstance(value, Collection):

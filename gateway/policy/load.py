@@ -30,12 +30,18 @@ class PoliciesInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Floor, roles and schema as the parties sign them; `digest` is SHA-256, hex."""
+    """One revision of floor, roles and schema as the parties sign them; `digest` is SHA-256, hex."""
 
+    number: int
     floor: str
     roles: str
     schema: str
     digest: str
+
+    @property
+    def reference(self) -> str:
+        """Return what approvals name it by."""
+        return f"{RULES_ID}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +88,25 @@ class PolicySet:
         )
 
 
-def load_rules(root: Path) -> Rules:
-    """Read floor, roles and schema from `<root>/policies`.
+def load_rules(root: Path) -> tuple[Rules, ...]:
+    """Read every revision of floor, roles and schema from `<root>/policies/<n>`, oldest first.
 
     Raises:
-        PoliciesInvalid: when a file cannot be read.
+        PoliciesInvalid: when there is none, or a file cannot be read.
     """
+    folders = {int(path.name): path for path in (root / "policies").glob("*") if path.name.isdecimal()}
+    if not folders:
+        raise PoliciesInvalid(f"there are no rules in {root / 'policies'}")
+    return tuple(_rules_of(number, folders[number]) for number in sorted(folders))
+
+
+def _rules_of(number: int, folder: Path) -> Rules:
     try:
-        texts = {name: (root / "policies" / name).read_text("utf-8") for name in (FLOOR_FILE, ROLES_FILE, SCHEMA_FILE)}
+        texts = {name: (folder / name).read_text("utf-8") for name in (FLOOR_FILE, ROLES_FILE, SCHEMA_FILE)}
     except (OSError, UnicodeDecodeError) as error:
         raise PoliciesInvalid(str(error)) from error
     digest = sha256(canonical_bytes({name: sha256(text.encode()).hex() for name, text in texts.items()})).hex()
-    return Rules(texts[FLOOR_FILE], texts[ROLES_FILE], texts[SCHEMA_FILE], digest)
+    return Rules(number, texts[FLOOR_FILE], texts[ROLES_FILE], texts[SCHEMA_FILE], digest)
 
 
 def load_policies(
@@ -107,22 +120,31 @@ def load_policies(
 ) -> PolicySet:
     """Read the policies of a contracts folder and put in force what was approved.
 
+    Raises:
+        PoliciesInvalid: when no rules were approved by all parties, or schema or lint refuse a policy.
+        AgreementInvalid: when an agreement's file does not have the closed form.
+    """
+    rules, agreements = approved_policies(root, parties=parties, approved=approved, read=read)
+    return compile_policies(rules, agreements, parties=parties, products=products, stops=stops or Stops())
+
+
+def approved_policies(
+    root: Path, *, parties: Collection[str], approved: Mapping[str, Collection[str]], read: ReadYaml
+) -> tuple[Rules, tuple[Agreement, ...]]:
+    """Return the newest rules and the newest revision of each agreement that its parties approved.
+
     `approved` maps a digest to the countries that signed it.
 
     Raises:
-        PoliciesInvalid: when the rules were not approved by all parties, or schema or lint refuse a policy.
+        PoliciesInvalid: when no rules were approved by all parties.
         AgreementInvalid: when an agreement's file does not have the closed form.
     """
-    rules = load_rules(root)
-    if missing := set(parties) - set(approved.get(rules.digest, ())):
-        raise PoliciesInvalid(f"the rules {rules.digest[:16]} are not approved by {', '.join(sorted(missing))}")
-    return compile_policies(
-        rules,
-        _in_force(load_agreements(root / "agreements", read), approved),
-        parties=parties,
-        products=products,
-        stops=stops or Stops(),
-    )
+    known = load_rules(root)
+    signed = [rules for rules in known if set(parties) <= set(approved.get(rules.digest, ()))]
+    if not signed:
+        missing = ", ".join(sorted(set(parties) - set(approved.get(known[-1].digest, ()))))
+        raise PoliciesInvalid(f"the rules {known[-1].digest[:16]} are not approved by {missing}")
+    return signed[-1], _in_force(load_agreements(root / "agreements", read), approved)
 
 
 def text_of(rules: str, clauses: Iterable[Clause]) -> str:

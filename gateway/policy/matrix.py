@@ -59,7 +59,11 @@ def could_see(lines: Iterable[Line], *, owner: str, product: str) -> list[Line]:
 
 def _of_officer(point: Decisions, officer: Supposed) -> Iterator[Line]:
     for owner in sorted(point.policies.parties):
-        asked = requests.review_audit(officer, country=owner), requests.contest_country(officer, owner=owner)
+        asked = (
+            requests.review_audit(officer, country=owner),
+            requests.contest_country(officer, owner=owner),
+            *(requests.of_change(officer, action, owner=owner) for action in requests.GOVERNING),
+        )
         yield from _lines(point, asked, NONE, owner)
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import combinations, product
 from typing import Any
 
+from gateway.policy import requests
 from gateway.policy.agreements import Agreement, Clause
 from gateway.policy.decide import DecisionPoint
 from gateway.policy.load import PoliciesInvalid, PolicySet, Rules, compile_policies
@@ -67,8 +68,16 @@ def _own_country(request: PolicyRequest) -> bool:
     return request.resource_type == "Records" or request.resource_id == request.principal.country
 
 
+def _approvable(request: PolicyRequest) -> bool:
+    voices = _named(request, "voices")
+    return _named(request, "concerned") <= voices and bool(voices - {request.principal.country})
+
+
 _PUSH = frozenset({"submit", "validate"})
 _READ = frozenset({"read-flow"})
+_PROPOSE, _APPROVE, _ENACT = frozenset({"propose"}), frozenset({"approve"}), frozenset({"enact"})
+_GOVERN = frozenset({"narrow"}) | _PROPOSE | _APPROVE | _ENACT
+
 INVARIANTS = (
     Invariant("own-country", _PUSH, lambda r, _: _named(r, "countries") <= {r.principal.country}),
     Invariant("own-provider", _PUSH, lambda r, _: _named(r, "providers") <= {r.principal.id}),
@@ -81,6 +90,13 @@ INVARIANTS = (
     Invariant("own-audit", frozenset({"review-audit"}), lambda r, _: _own_country(r)),
     Invariant("own-numbers", frozenset({"contest"}), lambda r, _: _own_records(r)),
     Invariant("own-country-numbers", frozenset({"contest"}), lambda r, _: _own_country(r)),
+    Invariant("concerned-narrows", frozenset({"narrow"}), lambda r, _: r.principal.country in _named(r, "concerned")),
+    Invariant("concerned-proposes", _PROPOSE, lambda r, _: r.principal.country in _named(r, "concerned")),
+    Invariant("somebody-to-approve", _PROPOSE, lambda r, _: _approvable(r)),
+    Invariant("nobody-approves-own", _APPROVE, lambda r, _: r.context["proposer"] != r.principal.id),
+    Invariant("one-voice-a-government", _APPROVE, lambda r, _: r.principal.country not in _named(r, "governments")),
+    Invariant("every-government-concerned", _ENACT, lambda r, _: _named(r, "concerned") <= _named(r, "governments")),
+    Invariant("two-governments", _ENACT, lambda r, _: bool(_named(r, "governments") - {r.principal.country})),
 )
 
 
@@ -134,7 +150,7 @@ def _set(proposed: PolicySet, rules: Rules) -> Iterator[Violation]:
             wrong += [] if under else ["nothing-beyond-a-clause"]
         broken |= {name: request for name in wrong if name not in broken}
     yield from (Violation(name, "permitted", request) for name, request in broken.items())
-    needed = {"submit", "validate", "read-own", "review-audit", "contest", *proposed.clauses}
+    needed = {"submit", "validate", "read-own", "review-audit", "contest", *_GOVERN, *proposed.clauses}
     yield from (Violation(name, "vacuous") for name in sorted(needed - used))
 
 
@@ -191,6 +207,17 @@ class Asked:
                 for owner in self._parties:
                     yield PolicyRequest(officer, "review-audit", "AuditLog", owner, {})
                     yield PolicyRequest(officer, "contest", "Flow", owner, {})
+                yield from self._of_change(officer)
+
+    def _of_change(self, officer: Supposed) -> Iterator[PolicyRequest]:
+        some = _some(self._parties, len(self._parties))
+        for concerned in some:
+            yield requests.narrow(officer, requests.ANY_CHANGE, concerned=concerned)
+        for concerned, signed in product(some, some):
+            yield requests.propose(officer, requests.ANY_CHANGE, concerned=concerned, voices=signed)
+            yield requests.enact(officer, requests.ANY_CHANGE, concerned=concerned, governments=signed)
+        for proposer, signed in product((officer.id, f"{officer.country}.OFFICER.TWO"), some):
+            yield requests.approve(officer, requests.ANY_CHANGE, proposer=proposer, governments=signed)
 
     def _of_partner(self, partner: Supposed) -> Iterator[PolicyRequest]:
         other = next(name for name in self._parties if name != partner.country)

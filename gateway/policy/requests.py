@@ -7,11 +7,16 @@ records, the time from the clock. The purpose is the reader's own word and becom
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from gateway.trip import Officer, Partner, PolicyRequest, Supposed, ValidSubmission
 
 SUBMIT, VALIDATE = "submit", "validate"
+GOVERNING = ("narrow", "propose", "approve")
+# For questions about changes that nobody has written.
+ANOTHER = "another government"
+ANY_CHANGE = "00000000-0000-7000-8000-000000000000"
 
 
 def push(submission: ValidSubmission, action: str) -> PolicyRequest:
@@ -70,11 +75,52 @@ def contest_country(officer: Officer | Supposed, *, owner: str) -> PolicyRequest
     return PolicyRequest(officer, "contest", "Flow", owner, {})
 
 
+def narrow(officer: Officer | Supposed, change_id: str, *, concerned: Collection[str]) -> PolicyRequest:
+    """Ask whether an officer may do alone what only takes away."""
+    return _change(officer, "narrow", change_id, concerned=frozenset(concerned))
+
+
+def propose(
+    officer: Officer | Supposed, change_id: str, *, concerned: Collection[str], voices: Collection[str]
+) -> PolicyRequest:
+    """Ask whether an officer may propose what widens; `voices` are the governments that have an approver."""
+    return _change(officer, "propose", change_id, concerned=frozenset(concerned), voices=frozenset(voices))
+
+
+def approve(
+    officer: Officer | Supposed, change_id: str, *, proposer: str, governments: Collection[str]
+) -> PolicyRequest:
+    """Ask whether an officer may sign what another proposed; `governments` have signed it before."""
+    return _change(officer, "approve", change_id, proposer=proposer, governments=frozenset(governments))
+
+
+def enact(
+    officer: Officer | Supposed, change_id: str, *, concerned: Collection[str], governments: Collection[str]
+) -> PolicyRequest:
+    """Ask whether a change takes effect with an officer's signature, `governments` having signed it, that one too."""
+    return _change(officer, "enact", change_id, concerned=frozenset(concerned), governments=frozenset(governments))
+
+
+def of_change(officer: Officer | Supposed, action: str, *, owner: str) -> PolicyRequest:
+    """Ask about a change of the ordinary kind: about one country, whose officer proposed what is to be approved."""
+    if action == "approve":
+        return approve(officer, ANY_CHANGE, proposer=f"{owner}.OFFICER", governments={owner})
+    if action == "propose":
+        return propose(officer, ANY_CHANGE, concerned={owner}, voices={officer.country, owner, ANOTHER})
+    return narrow(officer, ANY_CHANGE, concerned={owner})
+
+
+def _change(officer: Officer | Supposed, action: str, change_id: str, **facts: object) -> PolicyRequest:
+    return PolicyRequest(officer, action, "Change", change_id, facts)
+
+
 def supposed(asker: Supposed, action: str, *, owner: str, product: str, purpose: str, at: datetime) -> PolicyRequest:
     """Ask what somebody could do, with facts of the ordinary kind; an empty owner is the asker's own country."""
     owner = owner or asker.country
     if action == "read-flow":
         return read_flow(asker, owner=owner, purpose=purpose, at=at, product=product)
+    if action in GOVERNING:
+        return of_change(asker, action, owner=owner)
     if action == "review-audit":
         return review_audit(asker, country=owner)
     if action == "contest" and asker.kind == "Officer":

@@ -17,7 +17,7 @@ from gateway.errors import NotFound, RequestMalformed
 from gateway.policy.decide import DecisionPoint
 from gateway.policy.explain import Explainer
 from gateway.policy.matrix import Line, could_see, matrix
-from gateway.policy.requests import review_audit, supposed
+from gateway.policy.requests import GOVERNING, review_audit, supposed
 from gateway.review.replay import did_see, evidence_of, principals, simulate
 from gateway.review.search import ReviewDesk, ReviewRequest, record_look
 from gateway.storage.engine import Tx
@@ -27,7 +27,9 @@ DAYS = timedelta(days=30)
 CHANGES_SHOWN_MAX = 1000
 # A longer time is asked in parts, each from where the last one ended.
 EVENTS_MAX = 20_000
-ACTIONS = frozenset({"submit", "validate", "read-own", "read-flow", "read-records", "contest", "review-audit"})
+ACTIONS = frozenset(
+    {"submit", "validate", "read-own", "read-flow", "read-records", "contest", "review-audit", *GOVERNING}
+)
 Words = Mapping[str, str]
 Answer = dict[str, Any]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from gateway.errors import RecordCode
 from gateway.trip import RecordChunk, RefusedRecord, Row, TableShape
+from gateway.wire.record_code import RecordCode
 
 RETRACT = "retract"
 CELL_KEY_BYTES = 16

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of governance; this file is about what is stopped, and the number that every act on the registry moves."""
+"""Tables of governance; this file is about changes, stops, and the number that every act on the registry moves."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 
 from gateway.storage.tables import Instant
 
@@ -25,4 +25,18 @@ stopped = Table(
     Column("since", Instant, nullable=False),
     Column("actor", String, nullable=False),
 )
-TABLES = (registry_version, stopped)
+# What officers signed. Only `status`, `event_id` and `envelope` ever change: a signature more, a step further.
+change = Table(
+    "change",
+    _METADATA,
+    Column("id", String, primary_key=True),
+    Column("act", String, nullable=False),
+    Column("proposer", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("envelope", Text, nullable=False),
+    Column("proposed_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("event_id", String, nullable=False),
+    Index("change_status", "status", "id"),
+)
+TABLES = (registry_version, stopped, change)

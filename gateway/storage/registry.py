@@ -6,6 +6,7 @@ It stores and finds. Who may enrol or suspend, and which event that leaves, is d
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -57,13 +58,13 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One officer's DSSE envelope over a digest."""
+    """One officer's signature under a digest; it is in the change that names the digest."""
 
     subject_kind: str
     digest: str
     keyid: str
     subject_id: str
-    envelope: str
+    change_id: str
     at: datetime
 
 
@@ -165,6 +166,15 @@ def officers(tx: Tx) -> list[OfficerEntry]:
     return [OfficerEntry(**row) for row in rows]
 
 
+def set_officer_status(tx: Tx, officer_id: str, status: str) -> None:
+    """Change an officer's status.
+
+    Raises:
+        LookupError: when there is none of that id.
+    """
+    _set_status(tx, officer, status, id=officer_id)
+
+
 def add_pin(tx: Tx, pin: Pin) -> None:
     """Insert a pin, for a partner or for an officer."""
     assert (pin.partner_id is None) != (pin.officer_id is None)
@@ -198,10 +208,18 @@ def add_approval(tx: Tx, entry: Approval) -> None:
     _add(tx, approval, entry)
 
 
-def approvals(tx: Tx, subject_kind: str) -> list[Approval]:
-    """Return the approvals of a kind, oldest first."""
+def withdraw_approvals(tx: Tx, digest: str, keyids: Collection[str]) -> int:
+    """Delete the approvals of a digest under some keys, and return how many there were."""
     c = approval.c
-    statement = select(approval).where(c.subject_kind == subject_kind).order_by(c.at, c.digest, c.keyid)
+    count = tx.connection.execute(delete(approval).where(c.digest == digest, c.keyid.in_(sorted(keyids)))).rowcount
+    move(tx)
+    return count
+
+
+def approvals(tx: Tx) -> list[Approval]:
+    """Return every approval, oldest first."""
+    c = approval.c
+    statement = select(approval).order_by(c.at, c.digest, c.keyid)
     return [Approval(**row) for row in tx.connection.execute(statement).mappings()]
 
 

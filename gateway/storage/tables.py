@@ -125,13 +125,13 @@ class CertificatePinTable(Stored, table=True):
 
 
 class ApprovalTable(Stored, table=True):
-    """One officer's signature under the digest of a contract, an agreement or a policy."""
+    """One officer's signature under the digest of a contract, an agreement or rules, which stands in a change."""
 
     subject_kind: str = Field(primary_key=True)
     digest: str = Field(primary_key=True)
     keyid: str = Field(primary_key=True)
     subject_id: str
-    envelope: str = Field(sa_type=Text)
+    change_id: str
     at: datetime = Field(sa_type=Instant)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.errors import Reason, RecordCode
+from gateway.errors import Reason
+from gateway.wire.record_code import RecordCode
 
 SUITE = "\n".join(
     path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)

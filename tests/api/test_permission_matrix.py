@@ -6,11 +6,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tests.api.asking import line, send, signed
+from gateway.onboarding.pki import pem_of_public
+from gateway.wire.keys import FileSigner
+from tests.api.asking import Asked, line, send, signed
 from tests.api.contesting import by_officer, contest_of, opened, publish
 from tests.api.test_invitations import answered
 from tests.api.test_tokens import ask, by_certificate
+from tests.governing import approver, said
 from tests.running import GTM, USA, Running
 
 # A provider, a partner that only reads, an officer of security, an approver, and someone whom nobody pinned.
@@ -56,6 +60,11 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /v1/policy/who-could-see": (401, 401, 200, 403, 401),
     "GET /v1/policy/who-did-see": (401, 401, 200, 403, 401),
     "GET /v1/policy/simulate": (401, 401, 200, 403, 401),
+    # Without a body that an officer signed nothing is heard; a change is there for every officer to read.
+    "POST /v1/changes": (401, 401, 400, 400, 401),
+    "POST /v1/changes/{change_id}/approvals": (401, 401, 400, 400, 401),
+    "GET /v1/changes": (401, 401, 200, 200, 401),
+    "GET /v1/changes/{change_id}": (401, 401, 200, 200, 401),
     "POST /v1/corrections": (201, 403, 201, 403, 401),
     "GET /v1/corrections": PARTNERS,
     "GET /v1/corrections/{correction_id}": (200, 404, 200, 200, 401),
@@ -71,6 +80,7 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /healthz": ANYONE,
     "GET /readyz": ANYONE,
 }
+NEW_KEY = pem_of_public(FileSigner.of(ed25519.Ed25519PrivateKey.generate()).public_der)
 QUERIES = {"/v1/policy/explain": "?action=submit", "/v1/policy/simulate": "?without=gtm-usa"}
 
 
@@ -82,6 +92,7 @@ def places(gateway: Running) -> dict[str, str]:
         "{product}": "border-event", "{version}": "1.0.0", "{submission_id}": answer.document["submission_id"],
         "{event_id}": answer.headers["audit-event"], "{agency}": "GATEWAY", "{dataflow}": "FLOW", "{key}": "*",
         "{context}": "dataflow", "{flow}": "FLOW", "{structure}": "dataflow",
+        "{change_id}": said(gateway, approver("USA"), "add-key", id=USA, signing_key=NEW_KEY)["change_id"],
         "{shard}": gateway.files.log_origin.rpartition("/")[2], "{path}": "0/000.p/1", "{reason}": "replayed",
     }  # fmt: skip
 
@@ -94,6 +105,9 @@ def status_of(gateway: Running, operation: str, caller: str, places: dict[str, s
         return answered(gateway, caller, "USA.NOBODY", "no token").status
     if operation == "POST /v1/corrections":
         return contested_by(gateway, caller)
+    if method == "POST" and path.startswith("/v1/changes"):
+        path = path.replace("{change_id}", places["{change_id}"])
+        return send(gateway, Asked(caller, path, (("content-type", "application/json"),), b"[]")).status
     if method == "POST":
         action = "/validate" if path.endswith("/validate") else ""
         party = GTM if caller == "unpinned" else caller

@@ -165,7 +165,7 @@ def test_who_did_see_is_read_off_the_log(gateway: Running) -> None:
 def point(root: Path, agreements: Iterable[Agreement]) -> DecisionPoint:
     products = [contract.ref.product for contract in load_contracts(root).contracts]
     parties = ("GTM", "MEX", "USA")
-    return DecisionPoint(compile_policies(load_rules(root), tuple(agreements), parties=parties, products=products))
+    return DecisionPoint(compile_policies(load_rules(root)[-1], tuple(agreements), parties=parties, products=products))
 
 
 SECURITY = "GTM.OFFICER.SECURITY"

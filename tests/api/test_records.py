@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.errors import Reason, RecordCode
+from gateway.errors import Reason
 from gateway.identifiers import new_id
 from gateway.wire.canonical import canonical_bytes
 from gateway.wire.policy_file import parse_policy
 from gateway.wire.receipt import verify_receipt
+from gateway.wire.record_code import RecordCode
 from tests.api.asking import Answered, event, line, read_refused, refused, send, signed
 from tests.running import GTM, USA, Running
 

@@ -100,7 +100,7 @@ def test_rules_that_were_changed_beside_their_approvals_decide_nothing(
     folder = tmp_path_factory.mktemp("changed")
     contracts = folder / "contracts"
     shutil.copytree(packaged_root(), contracts)
-    floor = contracts / "policies" / "floor.cedar"
+    floor = contracts / "policies" / "1" / "floor.cedar"
     approved = floor.read_bytes()
     with running(folder / "sandbox", environment={"GATEWAY_CONTRACTS_DIR": str(contracts)}) as gateway:
         assert send(gateway, signed(gateway, [line()])).status == 201

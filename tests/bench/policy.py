@@ -47,7 +47,7 @@ def main() -> None:
     """Print the figures."""
     products = [f"product-{number}" for number in range(PRODUCTS)]
     agreements = tuple(wide(one, products) for one in newest_of(packaged_root(), read_yaml))
-    rules = load_rules(packaged_root())
+    rules = load_rules(packaged_root())[-1]
     point = DecisionPoint(compile_policies(rules, agreements, parties=PARTIES, products=products))
     roles = frozenset({"provider", "reader"})
     partners = [

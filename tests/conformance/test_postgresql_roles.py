@@ -13,7 +13,10 @@ from pathlib import Path
 import psycopg
 import pyrage
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli.program import app
+from gateway.client.failures import Refused
 from gateway.contracting.load import load_contracts, packaged_root
 from gateway.intake.retention import delete_expired
 from gateway.review.fsck import fsck
@@ -23,7 +26,8 @@ from gateway.storage.engine import Storage, open_storage
 from gateway.wire.policy_file import parse_policy
 from tests.api.asking import line, send, signed
 from tests.engines import PostgresServer, postgres_programs
-from tests.running import Running, running
+from tests.governing import approved, approver, said, standing
+from tests.running import MEX, Running, running
 from tests.unit.aggregates.counter import Counter, desk_on
 from tests.unit.storage.samples import BORDER_EVENT, keep, row
 
@@ -83,7 +87,7 @@ def database(postgresql_server: PostgresServer, tmp_path_factory: pytest.TempPat
     with running(
         tmp_path_factory.mktemp("roles") / "sandbox",
         engine_url=url.replace("gateway@", f"{OWNER}@", 1),
-        environment={"GATEWAY_DATABASE_URL": url.replace("gateway@", f"{WEB}@", 1)},
+        environment={"GATEWAY_DATABASE_URL": url.replace("gateway@", f"{WEB}@", 1), "GATEWAY_ENACT_CHANGES": "false"},
         prepare=lambda _: [apply_roles(postgresql_server, name) for _ in range(2)],
     ) as gateway:
         yield Database(postgresql_server, name, gateway)
@@ -173,7 +177,15 @@ def test_gateway_web_does_not_change_the_log(database: Database, table: str, act
         "DELETE FROM flow_1_cell",
         "UPDATE partner SET status = 'active'",
         "INSERT INTO certificate_pin SELECT * FROM certificate_pin",
-        "DELETE FROM approval",
+        "UPDATE officer SET status = 'active'",
+        "UPDATE officer SET roles = '[\"approver\"]'",
+        "UPDATE certificate_pin SET status = 'active'",
+        "UPDATE partner_key SET not_after = NULL",
+        "UPDATE approval SET digest = 'x'",
+        "DELETE FROM stopped",
+        "DELETE FROM change",
+        "INSERT INTO approval SELECT * FROM approval",
+        "INSERT INTO officer SELECT * FROM officer",
         "INSERT INTO lifecycle SELECT * FROM lifecycle",
         "CREATE TABLE public.mine (a int)",
         "CREATE TEMPORARY TABLE mine (a int)",
@@ -187,6 +199,25 @@ def test_gateway_web_does_not_change_the_log(database: Database, table: str, act
 def test_gateway_web_is_held_to_what_the_process_does(database: Database, statement: str) -> None:
     """Nor does it forge who is known, what was approved, or what was submitted."""
     assert database.refuses(WEB, statement)
+
+
+def test_officers_narrow_as_gateway_web_and_the_owner_enacts_what_widens(database: Database) -> None:
+    """Whoever takes over the listening process can stop partners, and let nobody in."""
+    gateway = database.gateway
+    narrowed = said(gateway, "MEX.OFFICER.DPO", "suspend", id=MEX)
+    proposed = said(gateway, approver("MEX"), "resume", id=MEX)
+    assert approved(gateway, approver("USA"), proposed["change_id"])["status"] == "approved"
+    assert database.refuses(WEB, f"UPDATE partner SET status = 'active' WHERE id = '{MEX}'")
+    with gateway.client(MEX) as client, pytest.raises(Refused, match="partner-suspended"):
+        client.own("flow")
+
+    # The sandbox's own settings name the owner.
+    done = CliRunner().invoke(app, ["govern", "enact", "--config", str(gateway.files.settings)])
+
+    assert (narrowed["status"], done.exit_code) == ("in-force", 0), done.output
+    assert standing(gateway, proposed["change_id"])["status"] == "in-force"
+    with gateway.client(MEX) as client:
+        client.own("flow")
 
 
 def test_gateway_web_may_move_the_head_and_empty_the_queue(database: Database) -> None:

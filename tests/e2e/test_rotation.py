@@ -24,6 +24,7 @@ from gateway.client.sdk import GatewayClient
 from gateway.onboarding import pki
 from gateway.wire.policy_file import parse_policy
 from gateway.wire.receipt import verify_receipt
+from tests.governing import widened
 from tests.running import USA, Running, running
 from tests.synthetic import event_lines
 
@@ -116,8 +117,8 @@ def test_both_keys_are_changed_under_load_and_not_one_request_is_refused(gateway
     old_pin = x509.load_pem_x509_certificate(gateway.party(USA).tls_cert.read_bytes()).fingerprint(pki.FINGERPRINT)
     with Load(old) as load:
         load.until_all_use(old)
-        act(gateway, "pin", USA, "--certificate", new.parent / "tls.pem")
-        act(gateway, "add-key", USA, "--signing-key", new.parent / "signing.pub.pem")
+        widened(gateway, "USA", "pin", id=USA, certificate=(new.parent / "tls.pem").read_text())
+        widened(gateway, "USA", "add-key", id=USA, signing_key=(new.parent / "signing.pub.pem").read_text())
         load.config = new
         load.until_all_use(new)
         act(gateway, "end-key", USA, gateway.party(USA).keyid)

@@ -7,12 +7,12 @@ import json
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from gateway.api.desk import Desk
+from gateway.api.requests import small_body
 from gateway.api.visit import Visit, visit_of
-from gateway.errors import BodyIncomplete, BodyTooLarge, CertificateRequired, InvitationInvalid, RequestMalformed
+from gateway.errors import CertificateRequired, InvitationInvalid, RequestMalformed
 from gateway.identifiers import PARTNER_ID
 from gateway.identity.identify import identify_newcomer
 from gateway.onboarding.invitation import Answer, answer
@@ -27,24 +27,12 @@ def invitation_routes(desk: Desk) -> APIRouter:
     @router.post("/v1/invitations/{partner_id}", status_code=201, summary="Answer an invitation, once")
     async def join(request: Request, partner_id: str) -> Response:
         # On the event loop, within its bounds: a stranger who sends slowly holds no thread.
-        body = await _small(request)
+        body = await small_body(request, bytes_max=BODY_BYTES_MAX)
         visit = visit_of(request.scope)
         document = await desk.read(_answer, desk, visit, partner_id, body)
         return JSONResponse(document, 201, {"audit-event": document["audit_event"], "cache-control": "no-store"})
 
     return router
-
-
-async def _small(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > BODY_BYTES_MAX:
-                raise BodyTooLarge(limit=f"{BODY_BYTES_MAX} bytes", what="as sent")
-    except ClientDisconnect as error:
-        raise BodyIncomplete from error
-    return bytes(body)
 
 
 def _answer(desk: Desk, visit: Visit, partner_id: str, body: bytes) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def only(**codes: str) -> DataQuery:
 def sandbox_policies() -> PolicySet:
     """Return the rules and agreements of the sandbox."""
     return compile_policies(
-        load_rules(ROOT),
+        load_rules(ROOT)[-1],
         load_agreements(ROOT / "agreements", read_yaml),
         parties=("GTM", "MEX", "USA"),
         products=("flow", "border-event"),

@@ -20,11 +20,12 @@ STATUSES = {
     "replayed client-unauthenticated token-invalid",
     403: "partner-suspended invitation-invalid denied-by-policy scope-insufficient",
     404: "not-found",
-    409: "idempotency-conflict",
+    409: "idempotency-conflict change-closed",
     410: "contract-retired",
     413: "body-too-large",
     415: "media-type-unsupported encoding-unsupported",
-    422: "contract-unknown contract-violated forbidden-field wrong-provider not-a-published-table units-differ",
+    422: "contract-unknown contract-violated forbidden-field wrong-provider not-a-published-table units-differ "
+    "change-invalid",
     429: "rate-limited",
     503: "log-stalled storage-unavailable rules-not-in-force",
 }

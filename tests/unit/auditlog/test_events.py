@@ -12,14 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auditlog.event_kinds import (
-    EVENT_CLASSES,
-    OfficerEnrolled,
-    SearchRun,
-    SubmissionRefused,
-    field_names,
-    required_fields,
-)
+from gateway.auditlog.event_kinds import EVENT_CLASSES, SearchRun, SubmissionRefused, field_names, required_fields
+from gateway.auditlog.event_kinds_life import OfficerEnrolled
 from gateway.auditlog.events import COMMON_FIELDS, AuditEvent, query_digest
 from gateway.auditlog.receipts import disclosures_of, fields_of, receipt_of
 from gateway.storage import log, tables

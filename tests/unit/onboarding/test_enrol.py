@@ -42,9 +42,9 @@ def test_suspension_and_resumption_hold_with_the_next_look(storage: Storage, cer
     """The directory keeps nothing, so that the kill switch works on every replica at once."""
     sha256, directory = certificate.certificate.fingerprint(SHA256()), RegistryDirectory(storage.read)
 
-    storage.write(lambda tx: enrol.suspend_partner(tx, PARTNER.id, at=THEN, actor="MEX.OFFICER.DPO"))
+    storage.write(lambda tx: enrol.suspend(tx, PARTNER.id, at=THEN, by=enrol.By("MEX.OFFICER.DPO")))
     suspended = directory.pinned_partner(sha256)
-    storage.write(lambda tx: enrol.resume_partner(tx, PARTNER.id, at=LATER))
+    storage.write(lambda tx: enrol.resume(tx, PARTNER.id, at=LATER))
     resumed = directory.pinned_partner(sha256)
 
     assert suspended is not None
@@ -55,10 +55,10 @@ def test_suspension_and_resumption_hold_with_the_next_look(storage: Storage, cer
 
 
 def test_a_revoked_partner_stays_revoked(storage: Storage, certificate: Issued) -> None:
-    storage.write(lambda tx: enrol.revoke_partner(tx, PARTNER.id, at=THEN))
+    storage.write(lambda tx: enrol.revoke(tx, PARTNER.id, at=THEN))
 
-    with pytest.raises(enrol.PartnerEnded):
-        storage.write(lambda tx: enrol.resume_partner(tx, PARTNER.id, at=LATER))
+    with pytest.raises(enrol.PartyEnded):
+        storage.write(lambda tx: enrol.resume(tx, PARTNER.id, at=LATER))
     assert kinds(storage)[-1] == "partner.revoked"
 
 
@@ -82,7 +82,7 @@ def test_an_act_that_fails_leaves_neither_row_nor_event(storage: Storage, certif
     before = kinds(storage)
 
     with pytest.raises(LookupError):
-        storage.write(lambda tx: enrol.suspend_partner(tx, "MEX.NOBODY", at=NOW))
+        storage.write(lambda tx: enrol.suspend(tx, "MEX.NOBODY", at=NOW))
     assert kinds(storage) == before
 
 

@@ -99,7 +99,7 @@ def test_of_certificates_and_keys_the_last_one_counts(storage: Storage) -> None:
 @pytest.mark.usefixtures("enrolled")
 def test_a_suspended_partner_is_not_warned_of(storage: Storage) -> None:
     pin(storage, 5)
-    storage.write(lambda tx: enrol.suspend_partner(tx, PARTNER.id, at=NOW))
+    storage.write(lambda tx: enrol.suspend(tx, PARTNER.id, at=NOW))
 
     assert found(storage) == {}
 

@@ -57,10 +57,24 @@ def test_the_last_moment_counts_and_the_next_does_not(storage: Storage, given: A
         answered(storage, given, END - MOMENT)
 
 
+def said(given: Answer) -> dict[str, str]:
+    """Return what officers sign for: the key and the certificate that the body answered with."""
+    return {"keyid": SIGNER.keyid, "certificate": given.peer.sha256.hex()}
+
+
+def test_activation_is_of_the_key_and_certificate_that_officers_signed_for(storage: Storage, given: Answer) -> None:
+    answered(storage, given, NOW)
+
+    for bent in ({"keyid": "another"}, {"certificate": "00" * 32}):
+        with pytest.raises(LifeRefused, match="answered with the key"):
+            storage.write(lambda tx, bent=bent: activate(tx, BODY, **{**said(given), **bent}, at=NOW))  # type: ignore[misc]
+    assert storage.read(registry.partners) == []
+
+
 def test_an_answer_makes_nobody_a_partner_and_activation_does(storage: Storage, given: Answer) -> None:
     answered(storage, given, NOW)
     before = storage.read(registry.partners)
-    storage.write(lambda tx: activate(tx, BODY, at=NOW + timedelta(days=1)))
+    storage.write(lambda tx: activate(tx, BODY, **said(given), at=NOW + timedelta(days=1)))
     after = storage.read(registry.partners)
     keys = storage.read(lambda tx: registry.signing_keys(tx, BODY))
     pins = storage.read(lambda tx: registry.pins_of(tx, BODY))
@@ -80,5 +94,5 @@ def test_a_certificate_that_ended_while_it_waited_is_not_activated(storage: Stor
     answered(storage, given, NOW)
 
     with pytest.raises(LifeRefused, match="ended"):
-        storage.write(lambda tx: activate(tx, BODY, at=NOW + timedelta(days=10)))
+        storage.write(lambda tx: activate(tx, BODY, **said(given), at=NOW + timedelta(days=10)))
     assert storage.read(registry.partners) == []

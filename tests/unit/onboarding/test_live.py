@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,20 +11,23 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.auditlog.create import create_log
-from gateway.contracting.load import load_contracts, packaged_root
-from gateway.contracting.strict_yaml import read_yaml
+from gateway.clock import format_instant
+from gateway.contracting.load import packaged_root
 from gateway.errors import ContractRetired, DeniedByPolicy
-from gateway.onboarding.approvals import sign_approval, subjects_of
+from gateway.identifiers import new_id
+from gateway.onboarding.acts import offered_in
+from gateway.onboarding.approvals import PUT_IN_FORCE, approvals_of
 from gateway.onboarding.life import LifeRefused
 from gateway.onboarding.live import Live
 from gateway.onboarding.stops import lift, stop
-from gateway.policy.agreements import load_agreements
-from gateway.policy.load import load_rules
 from gateway.policy.requests import read_flow
 from gateway.storage import log, registry
+from gateway.storage.changes import StoredChange, insert_change
 from gateway.storage.engine import Storage, Tx
 from gateway.storage.registry import LifecycleEntry, OfficerEntry
 from gateway.trip import Partner
+from gateway.wire.change import PAYLOAD_TYPE, Change
+from gateway.wire.dsse import sign_envelope
 from gateway.wire.keys import FileSigner
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -52,18 +56,25 @@ def live(storage: Storage, clock: Hand) -> Live:
 
     def found(tx: Tx) -> None:
         create_log(tx, "localhost/log/2026", NOW)
-        agreements = load_agreements(root / "agreements", read_yaml)
-        subjects = subjects_of(load_contracts(root), load_rules(root), agreements, PARTIES)
-        for country in PARTIES:
-            signer = FileSigner.of(Ed25519PrivateKey.generate())
-            roles, key = frozenset({"approver"}), (signer.keyid, signer.public_der)
-            registry.add_officer(tx, OfficerEntry(f"{country}.OFFICER.ONE", country, "-", roles, "active", *key))
-            for subject in subjects:
-                if country in subject.parties:
-                    registry.add_approval(tx, sign_approval(subject, signer, at=NOW))
+        subjects = offered_in(root, PARTIES)
+        officers = {country: FileSigner.of(Ed25519PrivateKey.generate()) for country in PARTIES}
+        entries = [entry_of(country, signer) for country, signer in officers.items()]
+        for entry in entries:
+            registry.add_officer(tx, entry)
+        words = {word: subject.digest for word, subject in subjects.items()}
+        change = Change(PUT_IN_FORCE, format_instant(NOW), "https://localhost", new_id(NOW), words)
+        text = json.dumps(sign_envelope(PAYLOAD_TYPE, change.payload, list(officers.values())))
+        insert_change(tx, StoredChange(change.id, PUT_IN_FORCE, "-", "in-force", text, NOW, change.expires_at, "-"))
+        for approval in approvals_of(change.id, subjects.values(), entries, at=NOW):
+            registry.add_approval(tx, approval)
 
     storage.write(found)
     return Live(storage, root, parties=PARTIES, clock=clock)
+
+
+def entry_of(country: str, signer: FileSigner) -> OfficerEntry:
+    key = signer.keyid, signer.public_der
+    return OfficerEntry(f"{country}.OFFICER.ONE", country, "-", frozenset({"approver"}), "active", *key)
 
 
 def may_read(live: Live, owner: str = "USA") -> bool:

@@ -35,7 +35,7 @@ def agreements() -> tuple[Agreement, ...]:
 
 
 def everything_approved() -> dict[str, tuple[str, ...]]:
-    return {load_rules(ROOT).digest: PARTIES} | {item.digest: item.parties for item in agreements()}
+    return {load_rules(ROOT)[-1].digest: PARTIES} | {item.digest: item.parties for item in agreements()}
 
 
 def policies(approved: Mapping[str, tuple[str, ...]] | None = None, stops: Stops | None = None) -> PolicySet:
@@ -180,7 +180,7 @@ def test_a_reader_whose_record_of_protection_has_ended_reads_nothing() -> None:
         )
         for item in agreements()
     ]
-    point = DecisionPoint(compile_policies(load_rules(ROOT), tuple(mended), parties=PARTIES, products=PRODUCTS))
+    point = DecisionPoint(compile_policies(load_rules(ROOT)[-1], tuple(mended), parties=PARTIES, products=PRODUCTS))
 
     with pytest.raises(DeniedByPolicy):
         point.decide(read())
@@ -256,7 +256,7 @@ def test_a_forbid_that_cannot_be_evaluated_denies() -> None:
     The owner of these records is not in the store, so `resource.owner.roles` fails to evaluate. Cedar alone
     says Allow, which the first assertion proves; the decision point says no.
     """
-    rules = load_rules(ROOT)
+    rules = load_rules(ROOT)[-1]
     fail_open = compile_policies(
         replace(rules, roles=PLANTED, floor=only_signed()), (), parties=PARTIES, products=PRODUCTS
     )

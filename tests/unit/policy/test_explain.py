@@ -27,7 +27,7 @@ UPM = Supposed("Partner", "MEX.SEGOB.UPMRIP", "MEX", frozenset({"provider", "rea
 @pytest.fixture(scope="module")
 def point() -> DecisionPoint:
     agreements = newest_of(ROOT, read_yaml)
-    rules = load_rules(ROOT)
+    rules = load_rules(ROOT)[-1]
     return DecisionPoint(
         compile_policies(rules, agreements, parties=("GTM", "MEX", "USA"), products=("flow", "border-event"))
     )

@@ -21,7 +21,7 @@ PRODUCTS = ("flow", "border-event")
 
 @pytest.fixture
 def rules() -> Rules:
-    return load_rules(ROOT)
+    return load_rules(ROOT)[-1]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3] / "contracts"
 PARTIES = ("GTM", "MEX", "USA")
 TWO = PARTIES[:2]
 PRODUCTS = ("flow", "border-event")
-RULES = load_rules(ROOT)
+RULES = load_rules(ROOT)[-1]
 AGREEMENTS = load_agreements(ROOT / "agreements", read_yaml)
 FLOOR = {
     policy["annotations"]["id"]: json.dumps(policy)

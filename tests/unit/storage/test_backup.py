@@ -75,7 +75,7 @@ def test_what_was_backed_up_is_restored_marked_and_goes_on_when_confirmed(
 
     assert put_back(file, empty_url, programs) == made
     head = (made.facts.tree_size, made.facts.schema)
-    assert head == (2, "0006")
+    assert head == (2, "0007")
     storage = open_storage(empty_url)
     again = World.__new__(World)
     again.storage, again.clock = storage, world.clock

@@ -173,6 +173,7 @@ def test_approvals_and_lifecycle_read_back_oldest_first(storage: Storage) -> Non
     storage.write(lambda tx: registry.add_approval(tx, first))
     storage.write(lambda tx: registry.add_lifecycle(tx, step))
 
-    assert storage.read(lambda tx: registry.approvals(tx, "contract")) == [first, later]
-    assert storage.read(lambda tx: registry.approvals(tx, "agreement")) == []
+    assert storage.read(registry.approvals) == [first, later]
+    assert storage.write(lambda tx: registry.withdraw_approvals(tx, "ab", {"k1", "k3"})) == 1
+    assert storage.read(registry.approvals) == [first]
     assert storage.read(registry.lifecycle_entries) == [step]
