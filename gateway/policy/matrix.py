@@ -61,6 +61,7 @@ def _of_officer(point: Decisions, officer: Supposed) -> Iterator[Line]:
     for owner in sorted(point.policies.parties):
         asked = (
             requests.review_audit(officer, country=owner),
+            requests.ask_policies(officer, country=owner),
             requests.contest_country(officer, owner=owner),
             *(requests.of_change(officer, action, owner=owner) for action in requests.GOVERNING),
         )

@@ -87,7 +87,7 @@ INVARIANTS = (
     Invariant("no-individual-enforcement", _READ, lambda r, _: r.context["purpose"] != NEVER),
     Invariant("no-event-rows", _READ, lambda r, _: r.context["product"] not in EVENT_ROWS),
     Invariant("asylum-of-nationals", _READ, lambda r, _: r.principal.country not in _named(r, "asylum_of")),
-    Invariant("own-audit", frozenset({"review-audit"}), lambda r, _: _own_country(r)),
+    Invariant("own-audit", frozenset({"review-audit", "ask-policies"}), lambda r, _: _own_country(r)),
     Invariant("own-numbers", frozenset({"contest"}), lambda r, _: _own_records(r)),
     Invariant("own-country-numbers", frozenset({"contest"}), lambda r, _: _own_country(r)),
     Invariant("concerned-narrows", frozenset({"narrow"}), lambda r, _: r.principal.country in _named(r, "concerned")),
@@ -150,7 +150,7 @@ def _set(proposed: PolicySet, rules: Rules) -> Iterator[Violation]:
             wrong += [] if under else ["nothing-beyond-a-clause"]
         broken |= {name: request for name in wrong if name not in broken}
     yield from (Violation(name, "permitted", request) for name, request in broken.items())
-    needed = {"submit", "validate", "read-own", "review-audit", "contest", *_GOVERN, *proposed.clauses}
+    needed = {"submit", "validate", "read-own", "review-audit", "ask-policies", "contest", *_GOVERN, *proposed.clauses}
     yield from (Violation(name, "vacuous") for name in sorted(needed - used))
 
 
@@ -205,8 +205,9 @@ class Asked:
             for roles in self._officer_roles:
                 officer = Supposed("Officer", f"{country}.OFFICER.ONE", country, roles)
                 for owner in self._parties:
-                    yield PolicyRequest(officer, "review-audit", "AuditLog", owner, {})
-                    yield PolicyRequest(officer, "contest", "Flow", owner, {})
+                    yield requests.review_audit(officer, country=owner)
+                    yield requests.ask_policies(officer, country=owner)
+                    yield requests.contest_country(officer, owner=owner)
                 yield from self._of_change(officer)
 
     def _of_change(self, officer: Supposed) -> Iterator[PolicyRequest]:

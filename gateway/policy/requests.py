@@ -65,6 +65,11 @@ def review_audit(officer: Officer | Supposed, *, country: str) -> PolicyRequest:
     return PolicyRequest(officer, "review-audit", "AuditLog", country, {})
 
 
+def ask_policies(officer: Officer | Supposed, *, country: str) -> PolicyRequest:
+    """Ask whether an officer may ask the policies about a country."""
+    return PolicyRequest(officer, "ask-policies", "AuditLog", country, {})
+
+
 def contest_own(partner: Partner | Supposed, *, product: str) -> PolicyRequest:
     """Ask whether a partner may contest numbers that it pushed."""
     return PolicyRequest(partner, "contest", "Records", f"{partner.id}/{product}", {})
@@ -121,8 +126,8 @@ def supposed(asker: Supposed, action: str, *, owner: str, product: str, purpose:
         return read_flow(asker, owner=owner, purpose=purpose, at=at, product=product)
     if action in GOVERNING:
         return of_change(asker, action, owner=owner)
-    if action == "review-audit":
-        return review_audit(asker, country=owner)
+    if action in {"review-audit", "ask-policies"}:
+        return PolicyRequest(asker, action, "AuditLog", owner, {})
     if action == "contest" and asker.kind == "Officer":
         return contest_country(asker, owner=owner)
     if action in {SUBMIT, VALIDATE}:

@@ -7,29 +7,36 @@ asks why about itself alone. Each look of an officer is an event, like any searc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.clock import format_instant, parse_instant
+from gateway.contracting.strict_yaml import read_yaml
 from gateway.errors import NotFound, RequestMalformed
+from gateway.policy.agreements import load_agreements
 from gateway.policy.decide import DecisionPoint
 from gateway.policy.explain import Explainer
+from gateway.policy.load import PolicySet, compile_policies, load_rules
 from gateway.policy.matrix import Line, could_see, matrix
-from gateway.policy.requests import GOVERNING, review_audit, supposed
+from gateway.policy.requests import GOVERNING, ask_policies, supposed
 from gateway.review.replay import did_see, evidence_of, principals, simulate
 from gateway.review.search import ReviewDesk, ReviewRequest, record_look
+from gateway.storage.changes import get_change
 from gateway.storage.engine import Tx
 from gateway.trip import Partner, Supposed
+from gateway.wire.change import written_in
 
 DAYS = timedelta(days=30)
 CHANGES_SHOWN_MAX = 1000
 # A longer time is asked in parts, each from where the last one ended.
 EVENTS_MAX = 20_000
-ACTIONS = frozenset(
-    {"submit", "validate", "read-own", "read-flow", "read-records", "contest", "review-audit", *GOVERNING}
-)
+ACTIONS = frozenset({
+    "submit", "validate", "read-own", "read-flow", "read-records", "contest", "review-audit", "ask-policies",
+    *GOVERNING,
+})  # fmt: skip
 Words = Mapping[str, str]
 Answer = dict[str, Any]
 
@@ -53,7 +60,7 @@ def ask(desk: ReviewDesk, request: ReviewRequest, question: str, words: Words) -
         DeniedByPolicy: when the officer may not review.
         RequestMalformed, NotFound: when a word has no form that is known, or names nobody of the country.
     """
-    permit = desk.policy.decide(review_audit(request.officer, country=request.officer.country))
+    permit = desk.policy.decide(ask_policies(request.officer, country=request.officer.country))
 
     # Read first: a long look must not hold up whoever writes. It is told only once it is recorded.
     answer = desk.storage.read(lambda tx: QUESTIONS[question](tx, desk, request.officer.country, words))
@@ -100,15 +107,35 @@ def _did_see(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
 
 
 def _simulate(tx: Tx, desk: ReviewDesk, country: str, words: Words) -> Answer:
-    """Say what would change if an agreement of the country were not in force."""
-    policies = desk.policy.policies
-    if not any(one.id == words.get("without") and country in one.parties for one in policies.agreements):
-        raise NotFound
-    proposed = DecisionPoint(policies.without(words["without"]))
-    found = simulate(tx, proposed, since=_since(desk, words), country=country, limit=EVENTS_MAX)
+    """Say what would change without an agreement of the country, or with what a change would put in force."""
+    proposed = _changed(tx, desk, words["change"]) if "change" in words else _without(desk, country, words)
+    found = simulate(tx, DecisionPoint(proposed), since=_since(desk, words), country=country, limit=EVENTS_MAX)
     counts = {"replayed": found.replayed, "not_replayed": found.not_replayed, "change_count": len(found.changes)}
     until = {"until": format_instant(found.until)} if found.until else {}
     return {"changes": [evidence_of(change) for change in found.changes[:CHANGES_SHOWN_MAX]], **counts, **until}
+
+
+def _without(desk: ReviewDesk, country: str, words: Words) -> PolicySet:
+    policies = desk.policy.policies
+    if not any(one.id == words.get("without") and country in one.parties for one in policies.agreements):
+        raise NotFound
+    return policies.without(words["without"])
+
+
+def _changed(tx: Tx, desk: ReviewDesk, change_id: str) -> PolicySet:
+    """Return the set in force with the rules and agreements that a change names."""
+    stored = get_change(tx, change_id)
+    if stored is None:
+        raise NotFound
+    named = set(written_in(json.loads(stored.envelope)).words.values())
+    now = desk.policy.policies
+    rules = next((one for one in load_rules(desk.root) if one.digest in named), None)
+    agreements = {one.id: one for one in now.agreements}
+    agreements |= {one.id: one for one in load_agreements(desk.root / "agreements", read_yaml) if one.digest in named}
+    if rules is None and set(agreements.values()) == set(now.agreements):
+        raise RequestMalformed(what="the change puts neither rules nor an agreement in force")
+    rules = rules or next(one for one in load_rules(desk.root) if f"{one.floor}\n{one.roles}" == now.rules)
+    return compile_policies(rules, tuple(agreements.values()), parties=now.parties, products=now.products)
 
 
 def _lines(tx: Tx, desk: ReviewDesk) -> list[Line]:

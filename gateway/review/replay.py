@@ -22,6 +22,7 @@ from gateway.storage.engine import Tx
 from gateway.storage.log import StoredEvent
 from gateway.trip import PolicyRequest, Supposed
 
+POLICY_PATH = "/v1/policy/"
 DENIED = "denied-by-policy"
 SEEN = frozenset({"aggregate.read", "totals.read"})
 KINDS = SEEN | {"aggregate.refused", "submission.accepted", "submission.refused", "submission.validated", "search.run"}
@@ -153,7 +154,8 @@ def _asked(
     event: StoredEvent, asker: Supposed, fields: Mapping[str, Any], policies: tuple[str, ...]
 ) -> PolicyRequest | None:
     if event.kind == "search.run":
-        return requests.review_audit(asker, country=asker.country)
+        asks = str(fields["path"]).startswith(POLICY_PATH)
+        return (requests.ask_policies if asks else requests.review_audit)(asker, country=asker.country)
     if event.kind == "totals.read":
         return requests.read_own(asker, product=fields["product"])
     if event.kind.startswith("aggregate."):

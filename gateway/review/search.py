@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from gateway.auditlog.event_kinds import EVENT_CLASSES, SearchRun
@@ -33,12 +34,13 @@ TEXT_CHARS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class ReviewDesk:
-    """The parts that a review needs."""
+    """The parts that a review needs; `root` is the contracts folder."""
 
     storage: Storage
     policy: Decisions
     clock: Clock
     log_policy: LogPolicy
+    root: Path
 
 
 @dataclass(frozen=True, slots=True)

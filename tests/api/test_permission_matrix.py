@@ -55,11 +55,11 @@ MATRIX: dict[str, tuple[int, ...]] = {
     "GET /v1/audit/events": (401, 401, 200, 403, 401),
     "GET /v1/audit/events/{event_id}": (401, 401, 200, 403, 401),
     # An officer names a partner of the own country; a partner is the one it is about.
-    "GET /v1/policy/explain": (200, 200, 404, 403, 401),
-    "GET /v1/policy/matrix": (401, 401, 200, 403, 401),
-    "GET /v1/policy/who-could-see": (401, 401, 200, 403, 401),
-    "GET /v1/policy/who-did-see": (401, 401, 200, 403, 401),
-    "GET /v1/policy/simulate": (401, 401, 200, 403, 401),
+    "GET /v1/policy/explain": (200, 200, 404, 404, 401),
+    "GET /v1/policy/matrix": (401, 401, 200, 200, 401),
+    "GET /v1/policy/who-could-see": (401, 401, 200, 200, 401),
+    "GET /v1/policy/who-did-see": (401, 401, 200, 200, 401),
+    "GET /v1/policy/simulate": (401, 401, 200, 200, 401),
     # Without a body that an officer signed nothing is heard; a change is there for every officer to read.
     "POST /v1/changes": (401, 401, 400, 400, 401),
     "POST /v1/changes/{change_id}/approvals": (401, 401, 400, 400, 401),

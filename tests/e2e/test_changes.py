@@ -25,6 +25,7 @@ from gateway.storage import log
 from gateway.storage.log import EventQuery
 from gateway.wire.change import Change, sign_change
 from gateway.wire.keys import FileSigner
+from tests.api.contesting import publish
 from tests.governing import approved, approver, said, settled, standing, widened
 from tests.running import GTM, MEX, USA, Running, running
 
@@ -205,12 +206,47 @@ def test_a_new_revision_of_an_agreement_is_in_force_once_both_signed_it(gateway:
 
     refused(lambda: said(gateway, MEX_APPROVER, "put-in-force", **{"agreement mex-usa/2": "0" * 64}), "change-invalid")
     denied(gateway, lambda: said(gateway, GTM_APPROVER, "put-in-force", **words), "floor#concerned-proposes")
-    widened(gateway, "MEX", "put-in-force", **words)
+    proposed = said(gateway, MEX_APPROVER, "put-in-force", **words)
+    assert told(gateway, USA_APPROVER, f"simulate?change={proposed['change_id']}")["change_count"] == 0
+    approved(gateway, USA_APPROVER, proposed["change_id"])
+    assert settled(gateway, proposed["change_id"])["status"] == "in-force"
 
     activated = events(gateway, "policy.activated")[-1]
     assert "mex-usa/2" in activated["agreements"]
     again = refused(lambda: said(gateway, MEX_APPROVER, "put-in-force", **words), "change-invalid")
     assert "in force already" in again["detail"]
+
+
+def told(gateway: Running, named: str, question: str) -> dict[str, Any]:
+    status, _, body = gateway.get(named, f"/v1/policy/{question}")
+    assert status == 200, body
+    answer: dict[str, Any] = json.loads(body)
+    return answer
+
+
+def test_an_approver_sees_what_a_change_would_do_before_signing_it(gateway: Running) -> None:
+    """Mexico pulls the United States' numbers for statistics; the next revision has another purpose only."""
+    reading = "/sdmx/v2/data/dataflow/GATEWAY/FLOW/+/*?c[REF_AREA]=USA"
+    publish(gateway)
+    status, headers, body = gateway.get(MEX, reading, {"Gateway-Purpose": "STATISTICS"})
+    assert status == 200, body
+    folder = contracts_of(gateway) / "agreements" / "mex-usa"
+    newest = max(folder.glob("*.yaml"), key=lambda path: int(path.stem))
+    number = int(newest.stem)
+    text = newest.read_text(encoding="utf-8").replace(f"revision: {number}", f"revision: {number + 1}")
+    (folder / f"{number + 1}.yaml").write_text(text.replace("STATISTICS", "RECEPTION_PLANNING"), encoding="utf-8")
+    word = f"agreement mex-usa/{number + 1}"
+
+    proposed = said(
+        gateway, MEX_APPROVER, "put-in-force", **{word: offered_in(contracts_of(gateway), PARTIES)[word].digest}
+    )
+    found = told(gateway, USA_APPROVER, f"simulate?change={proposed['change_id']}")
+    nothing = gateway.get(USA_APPROVER, f"/v1/policy/simulate?change={new_id(datetime.now(UTC))}")[0]
+
+    (change,) = [one for one in found["changes"] if one["event"] == headers["audit-event"]]
+    assert (change["was"]["permitted"], change["would_be"]["permitted"]) == (True, False)
+    assert nothing == 404
+    said(gateway, SECURITY, "reject", change=proposed["change_id"])
 
 
 def test_rules_that_leave_a_hole_in_the_floor_are_refused_before_anybody_signs_them(gateway: Running) -> None:

@@ -21,7 +21,7 @@ def audit_routes(desk: Desk) -> APIRouter:
     """Return the routes of security officers."""
     router = APIRouter(tags=["audit"])
     intake = desk.intake
-    review = ReviewDesk(intake.storage, intake.policy, intake.clock, desk.log_policy)
+    review = ReviewDesk(intake.storage, intake.policy, intake.clock, desk.log_policy, desk.changes.root)
 
     @router.get("/v1/audit/events", summary="Events of the officer's own country; the search is an event itself")
     async def search(request: Request) -> Response:

@@ -15,14 +15,14 @@ from gateway.review.policies import ask, explain_own
 from gateway.review.search import TEXT_CHARS_MAX, ReviewDesk, ReviewRequest
 from gateway.trip import Partner
 
-_WORDS = frozenset({"as", "action", "owner", "product", "purpose", "since", "without"})
+_WORDS = frozenset({"as", "action", "owner", "product", "purpose", "since", "without", "change"})
 _NO_STORE = {"cache-control": "no-store"}
 _TOLD = {
     "explain": "Why a request of a partner of the officer's country, or the calling partner's own, is permitted or not",
     "matrix": "Who may do what, as far as it concerns the officer's country",
     "who-could-see": "Who could read numbers of the officer's country",
     "who-did-see": "Who did, from the audit log",
-    "simulate": "Which recorded decisions would change without one agreement of the officer's country",
+    "simulate": "Which recorded decisions would change without one agreement of the country, or with a change in force",
 }
 
 
@@ -48,7 +48,7 @@ def _answer(desk: Desk, visit: Visit, question: str, words: dict[str, str]) -> d
     if not words.keys() <= _WORDS or any(len(value) > TEXT_CHARS_MAX for value in words.values()):
         raise RequestMalformed(what="unknown parameter, or too long")
     # Made for each request: the policies may have been exchanged since the last.
-    review = ReviewDesk(desk.intake.storage, desk.intake.policy, desk.intake.clock, desk.log_policy)
+    review = ReviewDesk(desk.intake.storage, desk.intake.policy, desk.intake.clock, desk.log_policy, desk.changes.root)
     if isinstance(caller, Partner):
         return explain_own(review, caller, words)
     return ask(review, ReviewRequest(caller, visit.place, visit.source, visit.request_id), question, words)

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.auditlog.receipts import fields_of
 from gateway.clock import format_instant
+from gateway.contracting.load import packaged_root
 from gateway.errors import DeniedByPolicy, NotFound, RequestMalformed
 from gateway.policy.decide import DecisionPoint
 from gateway.review.search import ReviewDesk, ReviewRequest, read_query, search_events, show_event
@@ -29,7 +30,8 @@ def world(storage: Storage) -> World:
 
 @pytest.fixture
 def desk(world: World) -> ReviewDesk:
-    return ReviewDesk(storage=world.storage, policy=DECISIONS, clock=world.clock, log_policy=POLICY)
+    root = packaged_root()
+    return ReviewDesk(storage=world.storage, policy=DECISIONS, clock=world.clock, log_policy=POLICY, root=root)
 
 
 def officer_of(country: str, role: str = "security-officer") -> ReviewRequest:
