@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.onboarding.approvals import APPROVER
 from tests.programs import program
 from tests.running import Running, running
 
@@ -30,7 +31,11 @@ COMMANDS = (
     "outbox run",
     "partners invite",
     "join",
-    "partners activate",
+    "officer act activate",
+    "officer show",
+    "officer approve",
+    "officer changes",
+    "partners show",
 )
 
 
@@ -38,7 +43,7 @@ def environment(gateway: Running, programs: Path) -> dict[str, str]:
     # The command of this environment, and beside it only what the document calls.
     (programs / "gateway").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
     (programs / "gateway").chmod(0o755)
-    for name in ("openssl", "cat", "cp", "ls", "sed", "sh"):
+    for name in ("openssl", "cat", "cp", "grep", "ls", "sed", "sh", "sleep", "tee"):
         (programs / name).symlink_to(program(name))
     files = gateway.files
     authority = files.folder / "authorities" / "MEX"
@@ -54,6 +59,8 @@ def environment(gateway: Running, programs: Path) -> dict[str, str]:
         "SERVER_CA": str(files.server_ca),
         "ANSWER_KEYS": str(files.answer_keys),
         "LOG_POLICY": str(files.log_policy),
+        "MEX_APPROVER": str(files.officer("MEX", APPROVER).client),
+        "USA_APPROVER": str(files.officer("USA", APPROVER).client),
     }
 
 
@@ -78,6 +85,8 @@ def test_every_command_of_the_document_runs_in_order(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "warn" not in ran.stdout, ran.stdout
     assert "fail  " not in ran.stdout, ran.stdout
+    assert "activate: waiting, signed by MEX.OFFICER.APPROVER" in ran.stdout
+    assert "activate: approved, signed by MEX.OFFICER.APPROVER, USA.OFFICER.APPROVER" in ran.stdout
     assert "accepted: 2 of 2 records, 0 duplicate, 0 refused" in ran.stdout
     assert "accepted: 1 of 1 records, 0 duplicate, 0 refused" in ran.stdout
     assert "verified: event" in ran.stdout
