@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,6 +62,7 @@ from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.policy_file import parse_policy
 
 FLOW = "flow"
+SWITCH_SECONDS = 0.0005
 
 log = structlog.get_logger()
 
@@ -175,6 +177,8 @@ def serve(settings: Settings) -> None:
     gateway = compose(settings)
     # What stands from the start is no garbage: a large answer spent a quarter of its time on looking at it again.
     gc.freeze()
+    # A thread that comes back from the database would wait five milliseconds for one that computes, each time.
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with _named("listen_socket or listen_port", settings.listen_socket or settings.listen_port):
             port = (

@@ -88,8 +88,10 @@ class Edge:
             if not outgoing.started:
                 await fault(visit)(scope, receive, answer)
         finally:
-            # Whatever event this request left goes into the log at once.
-            self._desk.keeper.wake()
+            # Whatever event this request left goes into the log at once; that of a reading, whose receipt nobody waits
+            # for, together with what comes after it (keeper.py).
+            if scope["method"] not in _READING:
+                self._desk.keeper.wake()
             log.info("request served", method=scope["method"], path=place_of(scope), status=outgoing.status)
 
     def _admit(self, visit: Visit, scope: Scope) -> None:
@@ -117,6 +119,9 @@ class Edge:
             visit.allowances.append(replace(allowance, name=action))
             raise
         visit.allowances.append(replace(allowance, name=action))
+
+
+_READING = frozenset({"GET", "HEAD"})
 
 
 def action_of(method: str, path: str) -> str:

@@ -62,7 +62,7 @@ class Publisher:
             TreeInconsistent: when the tree is smaller than, or does not extend, what was signed.
             LogRestored: when the database came from a backup and nobody has confirmed that it does not fork.
         """
-        newest, head = self._storage.read(lambda tx: (log.latest_checkpoint(tx), log.get_head(tx)))
+        newest, head, leaves = self._storage.read(self._look)
         if newest is not None and newest.tree_size == head.size and not again:
             return None
         if head.origin != self._origin:
@@ -71,7 +71,7 @@ class Publisher:
             tree = self._tree or self._storage.read(lambda tx: self._rebuild(tx, newest))
             # Kept only after all went well: a half-grown tree must not meet the next attempt.
             self._tree = None
-            event_ids = self._grow(tree, newest, head)
+            event_ids = self._grow(tree, newest, head, leaves)
         except (LookupError, ValueError) as error:
             raise TreeInconsistent(str(error)) from error
         if tree.root() != head.root:
@@ -79,9 +79,16 @@ class Publisher:
         checkpoint = Checkpoint(origin=self._origin, tree_size=head.size, root=head.root)
         note = sign_note(format_checkpoint(self._origin, head.size, head.root), self._signer, self._origin)
         at = self._clock.now()
-        self._storage.write(lambda tx: _store(tx, checkpoint, at=at, note=note))
+        proofs = self._storage.write(lambda tx: _store(tx, checkpoint, at=at, note=note, event_ids=event_ids))
         self._tree = tree
-        return Published(checkpoint, at, self._storage.read(lambda tx: _proofs(tx, checkpoint, note, event_ids)))
+        return Published(checkpoint, at, proofs)
+
+    def _look(self, tx: Tx) -> tuple[log.StoredCheckpoint | None, log.Head, Sequence[log.Leaf]]:
+        """Return what was signed, the head, and the first leaves that are new, in one view."""
+        newest, head = log.latest_checkpoint(tx), log.get_head(tx)
+        size = self._tree.size if self._tree else head.size
+        end = min(head.size, size + READ_LEAVES_MAX)
+        return newest, head, log.leaves(tx, start=size, end=end) if size < end else ()
 
     def _rebuild(self, tx: Tx, newest: log.StoredCheckpoint | None) -> RunningRoot:
         log.require_confirmed(tx)
@@ -110,14 +117,16 @@ class Publisher:
             raise TreeInconsistent("the newest checkpoint's row and its note differ")
         return signed
 
-    def _grow(self, tree: RunningRoot, newest: log.StoredCheckpoint | None, head: log.Head) -> tuple[str, ...]:
+    def _grow(
+        self, tree: RunningRoot, newest: log.StoredCheckpoint | None, head: log.Head, leaves: Sequence[log.Leaf]
+    ) -> tuple[str, ...]:
         event_ids: list[str] = []
         # Another publisher may have signed since; then this one re-reads what it has not seen itself.
         if head.size < tree.size or (newest is not None and head.size < newest.tree_size):
             raise TreeInconsistent(f"the head went back to {head.size} leaves")
         while tree.size < head.size:
             start, end = tree.size, min(head.size, tree.size + READ_LEAVES_MAX)
-            leaves = self._storage.read(partial(log.leaves, start=start, end=end))
+            leaves = leaves or self._storage.read(partial(log.leaves, start=start, end=end))
             if [leaf.leaf_index for leaf in leaves] != list(range(start, end)):
                 raise TreeInconsistent(f"there is a gap between the leaves {start} and {end}")
             for leaf in leaves:
@@ -126,6 +135,7 @@ class Publisher:
                     raise TreeInconsistent(f"leaf {leaf.leaf_index} does not have its stored hash")
                 tree.append(hash_)
             event_ids += [leaf.event_id for leaf in leaves]
+            leaves = ()
         return tuple(event_ids)
 
 
@@ -139,8 +149,9 @@ def _proofs(tx: Tx, checkpoint: Checkpoint, note: bytes, event_ids: Sequence[str
     }
 
 
-def _store(tx: Tx, checkpoint: Checkpoint, *, at: datetime, note: bytes) -> None:
+def _store(tx: Tx, checkpoint: Checkpoint, *, at: datetime, note: bytes, event_ids: Sequence[str]) -> dict[str, Proof]:
+    """Keep a signed checkpoint, unless another publisher was quicker with more, and return the proofs under it."""
     newest = log.latest_checkpoint(tx)
-    if newest is not None and newest.tree_size > checkpoint.tree_size:
-        return  # Another publisher was quicker with more.
-    log.insert_checkpoint(tx, tree_size=checkpoint.tree_size, at=at, root=checkpoint.root, note=note.decode())
+    if newest is None or newest.tree_size <= checkpoint.tree_size:
+        log.insert_checkpoint(tx, tree_size=checkpoint.tree_size, at=at, root=checkpoint.root, note=note.decode())
+    return _proofs(tx, checkpoint, note, event_ids)

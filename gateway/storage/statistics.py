@@ -19,10 +19,12 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    String,
     Table,
     and_,
     any_,
     bindparam,
+    cast,
     func,
     or_,
     select,
@@ -41,7 +43,9 @@ from gateway.trip import CubeShape, Scalar, TableShape
 
 BY_MAX = 3
 PERIOD = "period"
-SERIES_PER_STATEMENT = 500
+# Versions that are read at a time, of which each series has about one a month.
+CELLS_PER_STATEMENT = 40_000
+MONTHS_MAX = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +138,12 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked, admits: Callable[
         *(c.attributes, c.revision, c.partner_id, c.record_id, c.accepted_at, c.valid_from, c.valid_to),
     )
     statement = select(*columns).where(_one_of(tx, c.series_id), *_of_cells(cell, asked))
-    for start in range(0, len(found), SERIES_PER_STATEMENT):
-        some = dict(found[start : start + SERIES_PER_STATEMENT])
-        rows = tx.connection.execute(statement, {"ids": list(some)}).all()
+    count = CELLS_PER_STATEMENT // _months(asked)
+    for start in range(0, len(found), count):
+        some = dict(found[start : start + count])
+        # As text to PostgreSQL: the driver writes an array number by number.
+        ids = list(some) if tx.dialect == "sqlite" else "{" + ",".join(map(str, some)) + "}"
+        rows = tx.connection.execute(statement, {"ids": ids}).all()
         of_series: dict[int, list[Any]] = defaultdict(list)
         for row in rows:
             of_series[row[0]].append(row)
@@ -146,10 +153,18 @@ def served_cells(tx: Tx, shape: TableShape, asked: CellsAsked, admits: Callable[
                 yield _served(key, row, asked)
 
 
+def _months(asked: CellsAsked) -> int:
+    """Return how many months are asked for, of many no more than MONTHS_MAX."""
+    if asked.months:
+        return min(len(asked.months), MONTHS_MAX)
+    first, last = (int(month[:4]) * 12 + int(month[5:7]) for month in (asked.first_month, asked.last_month))
+    return min(max(last - first + 1, 1), MONTHS_MAX)
+
+
 def _one_of(tx: Tx, column: ColumnElement[int]) -> ColumnElement[bool]:
     """Return that a column is one of `ids`: that many single parameters would take longer than the cells."""
     if tx.dialect == "postgresql":
-        return column == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+        return column == any_(cast(bindparam("ids", type_=String), ARRAY(BigInteger)))
     ids: Any = bindparam("ids", expanding=True, literal_execute=True)
     return column.in_(ids)
 
