@@ -40,16 +40,18 @@ from gateway.api.server import GatewayServer, open_port, open_socket
 from gateway.api.tls import TlsFiles, TlsKeeper
 from gateway.auditlog.keeper import LogKeeper
 from gateway.clock import SystemClock
-from gateway.contracting.load import packaged_root
+from gateway.contracting.load import load_contracts, packaged_root
 from gateway.corrections.deliver import DeliveryDesk
 from gateway.errors import Reason, Refusal
 from gateway.identity.anchors import load_anchors
 from gateway.intake.desk import IntakeDesk
 from gateway.intake.together import Together
 from gateway.jobs import JobsDesk, ends_of, jobs
+from gateway.onboarding.approvals import ApprovalInvalid
 from gateway.onboarding.changes import ChangesDesk
 from gateway.onboarding.live import Live
 from gateway.operational_log import configure_log
+from gateway.policy.load import PoliciesInvalid
 from gateway.preflight import problems
 from gateway.settings import Settings, SettingsInvalid
 from gateway.signing.envelope import BodyLimits
@@ -58,6 +60,7 @@ from gateway.storage.engine import Storage, open_storage
 from gateway.storage.migrate import check
 from gateway.tokens.access import TokenKey
 from gateway.tokens.desk import TokensDesk
+from gateway.trip import TableShape
 from gateway.wire.keys import FileSigner, published_jwk
 from gateway.wire.policy_file import parse_policy
 
@@ -76,6 +79,8 @@ class Gateway:
     live: Live
     keeper: LogKeeper
     desk: Desk
+    # Of every contract in the folder, in force or not.
+    shapes: tuple[TableShape, ...]
     metrics: Metrics = field(default_factory=Metrics)
 
     def close(self) -> None:
@@ -120,7 +125,8 @@ def compose(settings: Settings) -> Gateway:
         sandbox=settings.sandbox,
     )
     changes = ChangesDesk(storage, live.policy, clock, frozenset(settings.parties), settings.public_origin, root)
-    return Gateway(settings, storage, live, keeper, _edge_desk(settings, intake, keeper, changes))
+    shapes = load_contracts(root).shapes
+    return Gateway(settings, storage, live, keeper, _edge_desk(settings, intake, keeper, changes), shapes)
 
 
 def _edge_desk(settings: Settings, intake: IntakeDesk, keeper: LogKeeper, changes: ChangesDesk) -> Desk:
@@ -174,7 +180,12 @@ def serve(settings: Settings) -> None:
     configure_log()
     if found := list(problems(settings, at=SystemClock().now())):
         raise SettingsInvalid("\n".join(found))
-    gateway = compose(settings)
+    try:
+        gateway = compose(settings)
+    except (ApprovalInvalid, PoliciesInvalid) as error:
+        raise SettingsInvalid(
+            f"{error}; a new deployment is founded first: gateway govern draft, govern found"
+        ) from error
     # What stands from the start is no garbage: a large answer spent a quarter of its time on looking at it again.
     gc.freeze()
     # A thread that comes back from the database would wait five milliseconds for one that computes, each time.
@@ -258,7 +269,7 @@ def _operator(gateway: Gateway, path: Path) -> OperatorServer:
     intake = gateway.desk.intake
     desk = OperatorDesk(
         storage=gateway.storage,
-        shapes=gateway.live.contracts.shapes,
+        shapes=gateway.shapes,
         clock=intake.clock,
         parties=frozenset(gateway.settings.parties),
         log_policy=gateway.desk.log_policy,
@@ -340,6 +351,7 @@ def _jobs_desk(gateway: Gateway) -> JobsDesk:
         retention_hour=settings.retention_hour,
         follow=partial(gateway.live.look, gateway.storage),
         enacts=settings.enact_changes,
+        shapes=gateway.shapes,
     )
 
 

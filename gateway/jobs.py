@@ -22,6 +22,7 @@ from gateway.intake.retention import delete_expired
 from gateway.onboarding.enacting import enact_due
 from gateway.onboarding.expiry import Ending, endings, warn
 from gateway.storage.rollups import fold
+from gateway.trip import TableShape
 
 BURSTS_SECONDS = 10
 FOLD_SECONDS = 60
@@ -38,7 +39,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class JobsDesk:
-    """The parts that the jobs need; `retention_hour` is UTC, `enacts` whether this process puts changes in force."""
+    """The parts that the jobs need; `retention_hour` is UTC, `enacts` whether this process puts changes in force.
+
+    `shapes` are all tables that may hold records: those of a contract that was withdrawn end on their day as well.
+    """
 
     desk: Desk
     delivery: DeliveryDesk
@@ -46,6 +50,7 @@ class JobsDesk:
     retention_hour: int
     follow: Callable[[], None]
     enacts: bool
+    shapes: tuple[TableShape, ...]
 
 
 def jobs(parts: JobsDesk) -> list[Coroutine[Any, Any, None]]:
@@ -137,7 +142,7 @@ async def _retention(parts: JobsDesk) -> None:
 
 def _delete_expired(parts: JobsDesk) -> None:
     intake = parts.desk.intake
-    deleted = delete_expired(intake.storage, intake.contracts.shapes, clock=intake.clock)
+    deleted = delete_expired(intake.storage, parts.shapes, clock=intake.clock)
     parts.metrics.retention_done_at = intake.clock.now()
     log.info("retention done", deleted=deleted)
     parts.desk.keeper.wake()

@@ -3,11 +3,21 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from gateway.client.failures import Refused
 from gateway.client.governing import approve_change, get_change, submit_change
+from gateway.onboarding import pki
+from gateway.storage import log
+from gateway.storage.log import EventQuery
+from gateway.wire.keys import FileSigner
 from tests.running import Running
 
 EFFECT_SECONDS_MAX = 30
@@ -52,3 +62,39 @@ def widened(gateway: Running, country: str, act: str, **words: str) -> dict[str,
     shown = settled(gateway, proposed["change_id"])
     assert shown["status"] == "in-force", shown
     return {**shown, "told": proposed["told"]}
+
+
+def events(gateway: Running, kind: str, country: str = "USA") -> list[dict[str, Any]]:
+    with gateway.storage() as storage:
+        found = storage.read(lambda tx: log.list_events(tx, country, EventQuery(kind=kind, limit=1000)))
+    return [{**json.loads(event.fields), "actor": event.actor, "event_id": event.id} for event in found]
+
+
+def of_change(gateway: Running, kind: str, change_id: str) -> dict[str, Any]:
+    """Return the one event of a kind about a change."""
+    (found,) = [one for one in events(gateway, kind) if one["change_id"] == change_id]
+    return found
+
+
+def own(gateway: Running, party: str) -> None:
+    with gateway.client(party) as client:
+        client.own("flow")
+
+
+def public(key: ed25519.Ed25519PrivateKey | None = None) -> str:
+    return pki.pem_of_public(FileSigner.of(key or ed25519.Ed25519PrivateKey.generate()).public_der)
+
+
+def refused(work: Callable[[], object], reason: str) -> dict[str, Any]:
+    with pytest.raises(Refused) as problem:
+        work()
+    assert problem.value.reason == reason, problem.value.detail
+    return dict(problem.value.problem)
+
+
+def denied(gateway: Running, work: Callable[[], object], *policies: str) -> None:
+    """A denial names its policies, to the officer and in the log."""
+    problem = refused(work, "denied-by-policy")
+    event = next(one for one in events(gateway, "change.refused") if one["event_id"] == problem["audit_event"])
+    assert event["policies"] == list(policies)
+    assert len(event["policy_set"]) == 64

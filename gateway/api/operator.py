@@ -198,6 +198,8 @@ def _narrow(name: str, desk: OperatorDesk, words: Words) -> Done:
     check_words(act, given)
 
     def work(tx: Tx) -> Done:
+        if "id" in given:
+            registry.get_partner(tx, given["id"])  # Officers are their governments' own.
         doing = Doing(tx, given, desk.clock.now(), THE_OPERATOR, desk.parties, desk.root)
         return {**act.do(doing)}
 

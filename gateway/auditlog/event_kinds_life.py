@@ -90,7 +90,7 @@ class OfficerResumed(OfficerChange):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficerRevoked(OfficerChange):
-    """An officer has ended; what they approved as an approver counts no more."""
+    """An officer has ended; what is in force with their signature stays, until their government withdraws it."""
 
     kind = "officer.revoked"
 

@@ -43,14 +43,14 @@ DOCTOR_TEXTS: Final[dict[str, tuple[str, str, str, str]]] = {
     "cert-expiring": (
         "the certificate ends on {last}, in {days} days",
         "el certificado vence el {last}, en {days} días",
-        "ask your authority for the next one now, and the operator to pin it beside this one",
-        "pida ya el siguiente a su autoridad, y al operador que lo registre junto a este",
+        "ask your authority for the next one now, and your government's approver to have it pinned",
+        "pida ya el siguiente a su autoridad, y al aprobador de su gobierno que lo haga registrar",
     ),
     "cert-expired": (
         "the certificate ended on {last}",
         "el certificado venció el {last}",
-        "ask your authority for a new one, and the operator to pin it",
-        "pida uno nuevo a su autoridad, y al operador que lo registre",
+        "ask your authority for a new one, and your government's approver to have it pinned",
+        "pida uno nuevo a su autoridad, y al aprobador de su gobierno que lo haga registrar",
     ),
     "cert-early": (
         "the certificate holds from {first} only",
@@ -151,8 +151,8 @@ DOCTOR_TEXTS: Final[dict[str, tuple[str, str, str, str]]] = {
     "not-pinned": (
         "the gateway does not know this certificate: {detail}",
         "la pasarela no conoce este certificado: {detail}",
-        "hand the certificate to the operator: gateway partners enrol, or pin beside the old one",
-        "entregue el certificado al operador: gateway partners enrol, o pin junto al anterior",
+        "hand the certificate to your government's approver: gateway officer act enrol, or pin beside the old one",
+        "entregue el certificado al aprobador de su gobierno: gateway officer act enrol, o pin junto al anterior",
     ),
     "suspended": (
         "this partner is suspended: {detail}",

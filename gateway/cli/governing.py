@@ -73,7 +73,11 @@ def draft(
     if document.exists():
         raise InputUnusable(speaker.say("exists", path=document))
     named = [_officer(officers, name, table) for name, table in _tables(officers).items()]
-    change = founding(named, _offered(settings), gateway=settings.public_origin, at=SystemClock().now())
+    origin, parties, now = settings.public_origin, settings.parties, SystemClock().now()
+    try:
+        change = founding(named, _offered(settings), gateway=origin, parties=parties, at=now)
+    except ValueError as error:
+        raise InputUnusable(f"{officers}: {error}") from error
     envelope = sign_envelope(PAYLOAD_TYPE, change.payload, [])
     document.write_text(json.dumps(envelope, indent=1) + "\n", encoding="utf-8")
     speaker.tell("founding-written", path=document)

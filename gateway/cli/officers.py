@@ -15,6 +15,7 @@ from gateway.client.failures import InputUnusable
 from gateway.client.governing import approve_change, get_change, list_changes, submit_change
 from gateway.clock import SystemClock
 from gateway.wire.change import Change, ChangeMalformed, countersign, joined, written_in
+from gateway.wire.digests import sha256
 from gateway.wire.keys import FileSigner
 
 app = typer.Typer(
@@ -116,7 +117,7 @@ def sign(
     aside = document.with_name(f"{document.name}.partial")
     aside.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     aside.replace(document)
-    speaker.tell("document-signed", path=document, count=len(whole["signatures"]))
+    speaker.tell("document-signed", path=document, count=len(whole["signatures"]), digest=sha256(change.payload).hex())
 
 
 def read_words(given: list[str]) -> dict[str, str]:

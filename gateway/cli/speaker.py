@@ -79,6 +79,8 @@ class Speaker:
         self.complain("refused", reason=refused.reason, detail=refused.detail)
         lines = refused.lines(self.language)
         self.list_refused(lines, len(lines), err=True)
+        if policies := refused.problem.get("decision", {}).get("policies"):
+            self.complain("decided-by", policies=", ".join(policies))
         if hint := refused.problem.get("hint"):
             self.complain("hint", hint=hint)
         if event := refused.problem.get("audit_event"):

@@ -87,7 +87,7 @@ def join(
     ] = None,
     contracts: ContractsOption = None,
 ) -> None:
-    """Answer an invitation with this agency's certificate, key and accepted contracts; the operator then activates."""
+    """Answer an invitation with this agency's certificate, key and accepted contracts; officers then activate it."""
     root = contracts or packaged_root()
     known = {f"{one.ref.product}/{one.ref.version}": one.ref.digest for one in load_contracts(root).contracts}
     if missing := set(contract or ()) - set(known):

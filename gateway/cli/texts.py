@@ -15,7 +15,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{change} {act}: {status}, firmado por {signed}, hasta {until}",
     ),
     "sign-this": ("Sign this document?", "¿Firmar este documento?"),
-    "document-signed": ("{path}: {count} signatures", "{path}: {count} firmas"),
+    "document-signed": ("{path}: {count} signatures; digest {digest}", "{path}: {count} firmas; resumen {digest}"),
+    "decided-by": ("decided by: {policies}", "decidido por: {policies}"),
     "founding-written": (
         "{path}: every approver signs it (gateway officer sign), then gateway govern found",
         "{path}: cada aprobador lo firma (gateway officer sign); después, gateway govern found",
@@ -137,11 +138,13 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "joined": (
         (
-            "answered for {partner}: read these two to the operator by another way, who then activates\n"
+            "answered for {partner}: read these two to your government's approver by another way,\n"
+            "who proposes the activation\n"
             "signing key {keyid}\ncertificate {certificate}"
         ),
         (
-            "respondida para {partner}: lea estos dos valores al operador por otra vía; él la activa\n"
+            "respondida para {partner}: lea estos dos valores al aprobador de su gobierno por otra vía;\n"
+            "él propone activarla\n"
             "clave de firma {keyid}\ncertificado {certificate}"
         ),
     ),

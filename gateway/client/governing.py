@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.client.answers import refused
-from gateway.client.failures import AnswerNotTrusted
+from gateway.client.failures import AnswerNotTrusted, InputUnusable
 from gateway.client.sdk import GatewayClient
 from gateway.clock import format_instant
 from gateway.identifiers import new_id
@@ -24,9 +24,13 @@ def submit_change(client: GatewayClient, act: str, words: Mapping[str, str], *, 
     """Sign an act and send it, and return how it stands: in force when it narrows, else waiting for others.
 
     Raises:
+        InputUnusable: when a word holds a private key.
         Refused: when the gateway says no.
     """
-    change = Change(act, format_instant(at), client.config.origin, new_id(at), words)
+    try:
+        change = Change(act, format_instant(at), client.config.origin, new_id(at), words)
+    except ChangeMalformed as error:
+        raise InputUnusable(str(error), "una clave privada es solo de su dueño") from error
     return _post(client, "/v1/changes", sign_change(change, client.signer))
 
 
@@ -43,9 +47,12 @@ def get_change(client: GatewayClient, change_id: str) -> tuple[dict[str, Any], C
     """
     shown = _get(client, f"/v1/changes/{quote(change_id, safe='')}")
     try:
-        return shown, written_in(shown["envelope"])
+        change = written_in(shown["envelope"])
     except (ChangeMalformed, KeyError) as error:
         raise AnswerNotTrusted("the gateway shows no document of a change") from error
+    if (change.id, change.gateway) != (change_id, client.config.origin):
+        raise AnswerNotTrusted("the gateway shows the document of another change, or of another gateway")
+    return shown, change
 
 
 def approve_change(client: GatewayClient, shown: Mapping[str, Any]) -> dict[str, Any]:

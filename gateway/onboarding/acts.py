@@ -17,7 +17,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from gateway.auditlog.event_kinds_governance import ApprovalWithdrawn
+from gateway.auditlog.event_kinds_governance import ApprovalWithdrawn, ChangeEnded
+from gateway.auditlog.events import NO_PARTNER
 from gateway.contracting.load import load_contracts
 from gateway.contracting.strict_yaml import read_yaml
 from gateway.identifiers import country_of
@@ -257,12 +258,22 @@ def _withdraw(doing: Doing) -> Told:
         raise LifeRefused("what is withdrawn is an agreement or a contract: 'agreement mex-usa/1'")
     ours = {officer.country for officer in doing.signers}
     keyids = [one.approval_keyid for one in registry.officers(doing.tx) if one.country in ours]
-    if not registry.withdraw_approvals(doing.tx, subject.digest, keyids):
+    # An earlier revision of an agreement would be in force again, and let happen what had ended.
+    earlier = [one for one in _revisions(doing, subject) if one.revision <= subject.revision]
+    if not sum(registry.withdraw_approvals(doing.tx, one.digest, keyids) for one in earlier):
         raise LifeRefused(f"{subject.word} has no approval of {', '.join(sorted(ours))}")
     for country in ours:
         event = ApprovalWithdrawn(what=str(subject.kind), subject=subject.id, country=country)
         enrol.record(doing.tx, event, doing.parties, at=doing.at, by=doing.by)
     return {str(subject.kind): subject.id}
+
+
+def _revisions(doing: Doing, subject: Subject) -> list[Subject]:
+    """Return an agreement's revisions; a contract's version stands for itself."""
+    if subject.kind != SubjectKind.AGREEMENT:
+        return [subject]
+    offered = offered_in(doing.root, doing.parties).values()
+    return [one for one in offered if one.kind == subject.kind and one.name == subject.name]
 
 
 def _of_withdrawn(doing: Doing) -> Parties:
@@ -273,7 +284,9 @@ def _of_withdrawn(doing: Doing) -> Parties:
 def _reject(doing: Doing) -> Told:
     target = get_change(doing.tx, doing.words["change"], to_change=True)
     assert target is not None, "whom it concerns was asked before"
-    move_change(doing.tx, target, Status.REJECTED, event_id=target.event_id)
+    event = ChangeEnded(path=NO_PARTNER, source="", change_id=target.id, act=target.act, status=Status.REJECTED.value)
+    event_id = enrol.record(doing.tx, event, doing.parties, at=doing.at, by=doing.by)
+    move_change(doing.tx, target, Status.REJECTED, event_id=event_id)
     return {"change": target.id}
 
 

@@ -50,6 +50,16 @@ class Subject:
     parties: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        """Return what all its revisions are called."""
+        return self.id.partition("/")[0]
+
+    @property
+    def revision(self) -> int:
+        """Return an agreement's or the rules' revision; a contract has versions, which are each their own."""
+        return int(self.id.partition("/")[2]) if self.kind != SubjectKind.CONTRACT else 0
+
+    @property
     def word(self) -> str:
         """Return the word under which a change names its digest."""
         return f"{self.kind} {self.id}"

@@ -13,9 +13,10 @@ from functools import partial
 
 import structlog
 
-from gateway.auditlog.event_kinds_governance import ChangeEnacted, ChangeEnded
+from gateway.auditlog.event_kinds_governance import ChangeApproved, ChangeEnacted, ChangeEnded
 from gateway.auditlog.events import NO_PARTNER, OPERATOR
 from gateway.auditlog.keeper import covered_events
+from gateway.auditlog.receipts import fields_of
 from gateway.identity.identify import ACTIVE
 from gateway.onboarding.acts import ACTS, Doing
 from gateway.onboarding.approvals import APPROVER, PUT_IN_FORCE
@@ -24,15 +25,16 @@ from gateway.onboarding.enrol import By, PartyEnded
 from gateway.onboarding.life import LifeRefused
 from gateway.onboarding.proven import check_proven
 from gateway.policy import requests
+from gateway.storage import log
 from gateway.storage.changes import Status, StoredChange, get_change, list_changes, move_change
 from gateway.storage.engine import Tx
 from gateway.trip import Supposed
-from gateway.wire.change import written_in
+from gateway.wire.change import VALID, Change, written_in
 from gateway.wire.digests import sha256
 
 OPEN = (Status.WAITING, Status.APPROVED)
 
-log = structlog.get_logger()
+operational = structlog.get_logger()
 
 
 def enact_due(desk: ChangesDesk) -> int:
@@ -56,7 +58,7 @@ def _enact(desk: ChangesDesk, one: StoredChange) -> int:
         return desk.storage.write(lambda tx: _put(tx, desk, one.id))
     except (LifeRefused, PartyEnded, LookupError, ValueError) as error:
         # Between the signatures and now something became another, an officer who signed among it.
-        log.warning("change not enacted", change=one.id, act=one.act, cause=str(error))
+        operational.warning("change not enacted", change=one.id, act=one.act, cause=str(error))
         end = partial(_end, desk=desk, change_id=one.id, expected=Status.APPROVED, status=Status.FAILED)
         return desk.storage.write(end)
 
@@ -69,6 +71,7 @@ def _put(tx: Tx, desk: ChangesDesk, change_id: str) -> int:
     if not signers:
         raise LifeRefused("nobody who signed it is an approver any more")
     change, last = written_in(json.loads(stored.envelope)), signers[-1]
+    _check_own(tx, desk, stored, change)
     by = By(last.id, stored.id)
     doing = Doing(tx, change.words, desk.clock.now(), by, desk.parties, desk.root, stored.id, tuple(signers))
     act, officer = ACTS[change.act], Supposed("Officer", last.id, last.country, last.roles)
@@ -91,6 +94,16 @@ def _put(tx: Tx, desk: ChangesDesk, change_id: str) -> int:
     event_id = recorded(tx, desk, event, actor=OPERATOR)
     move_change(tx, stored, Status.IN_FORCE, event_id=event_id)
     return 1
+
+
+def _check_own(tx: Tx, desk: ChangesDesk, stored: StoredChange, change: Change) -> None:
+    """Return when a row is what its document and the log say of it: who can write rows cannot bring an old one back."""
+    event = log.get_visible_event(tx, min(desk.parties), stored.event_id)
+    shown = event is not None and event.kind == ChangeApproved.kind
+    if change.id != stored.id or not shown or fields_of(event.fields)["change_id"] != stored.id:  # type: ignore[union-attr]
+        raise LifeRefused("the log does not show that this change was approved")
+    if desk.clock.now() > change.expires_at + VALID:
+        raise LifeRefused("it was approved too long ago")
 
 
 def _end(tx: Tx, *, desk: ChangesDesk, change_id: str, expected: Status, status: Status) -> int:

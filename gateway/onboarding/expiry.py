@@ -43,6 +43,9 @@ def endings(tx: Tx, anchors: Iterable[CountryAnchor], agreements: Iterable[Agree
     for what, ends in (("certificate", life.last_certificates(tx)), ("signing-key", life.last_keys(tx))):
         for partner, end in ends.items():
             yield Ending(what, partner, end, frozenset({country_of(partner)}))
+    # A person is named by key, as in every event's plain part.
+    for (keyid, country), end in life.last_certificates_of_officers(tx).items():
+        yield Ending("officer-certificate", keyid, end, frozenset({country}))
     for agreement in agreements:
         end = datetime.combine(agreement.valid_until + timedelta(days=1), time(), UTC)
         yield Ending("agreement", agreement.reference, end, frozenset(agreement.parties))

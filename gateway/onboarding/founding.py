@@ -49,16 +49,27 @@ class FirstOfficer:
 
 
 def founding(
-    officers: Iterable[FirstOfficer], subjects: Mapping[str, Subject], *, gateway: str, at: datetime
+    officers: Iterable[FirstOfficer],
+    subjects: Mapping[str, Subject],
+    *,
+    gateway: str,
+    parties: Collection[str],
+    at: datetime,
 ) -> Change:
-    """Return the document of a founding, for every approver in it to sign."""
+    """Return the document of a founding, for every approver in it to sign.
+
+    Raises:
+        LifeRefused, ChangeMalformed: when nobody could found anything with it.
+    """
     said = {word: subject.digest for word, subject in subjects.items()}
     for one in officers:
         said[OFFICER + one.id] = ",".join(sorted(one.roles))
         said[NAME + one.id] = one.name
         said[CERTIFICATE + one.id] = one.certificate
         said[KEY + one.id] = one.signing_key
-    return Change(act=FOUND, at=format_instant(at), gateway=gateway, id=new_id(at), words=said)
+    change = Change(act=FOUND, at=format_instant(at), gateway=gateway, id=new_id(at), words=said)
+    officers_in(change, parties, at=at)
+    return change
 
 
 def found(
@@ -102,19 +113,36 @@ def _read(
 ) -> tuple[Change, list[tuple[OfficerEntry, x509.Certificate]]]:
     """Return a founding that every approver in it signed, and its officers."""
     try:
-        said = written_in(envelope).words
-        named = [word.removeprefix(OFFICER) for word in said if word.startswith(OFFICER)]
-        officers = [_officer(each, said, parties, at=at) for each in named]
+        change = written_in(envelope)
+        officers = officers_in(change, parties, at=at)
         approvers = {one.approval_keyid: one for one, _ in officers if APPROVER in one.roles}
         keys = {keyid: public_of_der(one.approval_public) for keyid, one in approvers.items()}
-        change, signers = read_change(envelope, keys)
+        signers = read_change(envelope, keys)[1] if envelope["signatures"] else frozenset()
     except (KeyError, ChangeMalformed) as error:
         raise LifeRefused(f"no founding: {error}") from error
     if unsigned := sorted(one.id for keyid, one in approvers.items() if keyid not in signers):
         raise LifeRefused(f"not signed by {', '.join(unsigned)}")
-    if missing := set(parties) - {one.country for one in approvers.values()}:
-        raise LifeRefused(f"no approver of {', '.join(sorted(missing))}")
     return change, officers
+
+
+def officers_in(
+    change: Change, parties: Collection[str], *, at: datetime
+) -> list[tuple[OfficerEntry, x509.Certificate]]:
+    """Return the officers of a founding with their certificates.
+
+    Raises:
+        LifeRefused: when a word does not hold, a party has no approver, or two officers share a key.
+    """
+    named = [word.removeprefix(OFFICER) for word in change.words if word.startswith(OFFICER)]
+    try:
+        officers = [_officer(each, change.words, parties, at=at) for each in named]
+    except KeyError as error:
+        raise LifeRefused(f"no founding: {error} is missing") from error
+    if missing := set(parties) - {one.country for one, _ in officers if APPROVER in one.roles}:
+        raise LifeRefused(f"no approver of {', '.join(sorted(missing))}")
+    if len({one.approval_keyid for one, _ in officers}) != len(officers):
+        raise LifeRefused("two officers have one signing key")
+    return officers
 
 
 def _officer(

@@ -222,7 +222,7 @@ def _founding(sandbox: SandboxFiles, root: Path, officers: list[_Made], *, at: d
         )
         for made in officers
     ]
-    change = founding(named, offered_in(root, COUNTRIES), gateway=sandbox.public_origin, at=at)
+    change = founding(named, offered_in(root, COUNTRIES), gateway=sandbox.public_origin, parties=COUNTRIES, at=at)
     signers = [made.signer for made in officers if APPROVER in made.party.roles]
     return sign_envelope(PAYLOAD_TYPE, change.payload, signers)
 

@@ -23,7 +23,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
@@ -46,6 +46,7 @@ PING_SECONDS_MAX = 5
 T = TypeVar("T")
 DialectName = Literal["sqlite", "postgresql"]
 
+_MAY_NOT_SQLSTATE = "42501"
 _AGAIN_SQLSTATES = frozenset({"40001", "40P01"})
 # Query cancelled, lock not available; classes 08 connection, 53 resources, 57P shutdown, 58 system error.
 _AWAY_SQLSTATES = frozenset({"57014", "55P03", "25006"})
@@ -164,6 +165,19 @@ class Storage:
     def _attempt(self, engine: Engine, work: Callable[[Tx], T]) -> T:
         with engine.begin() as connection:
             return work(Tx(connection, self.dialect, self._aside))
+
+
+def rehearsed(tx: Tx, work: Callable[[], T]) -> T | None:
+    """Do some work and undo it; return what it returned, or None where the role of this process may not do it."""
+    savepoint = tx.connection.begin_nested()
+    try:
+        return work()
+    except ProgrammingError as error:
+        if _sqlstate(error) != _MAY_NOT_SQLSTATE:
+            raise
+        return None
+    finally:
+        savepoint.rollback()
 
 
 class FileLock:

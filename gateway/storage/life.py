@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.storage.engine import Tx
 from gateway.storage.life_tables import expiry_warning, invitation, spent_request
-from gateway.storage.tables import certificate_pin, partner, partner_key
+from gateway.storage.tables import certificate_pin, officer, partner, partner_key
 
 _ACTIVE = "active"
 
@@ -87,6 +87,18 @@ def last_certificates(tx: Tx) -> dict[str, datetime]:
         .group_by(c.id)
     )
     return {row[0]: row[1] for row in tx.connection.execute(statement)}
+
+
+def last_certificates_of_officers(tx: Tx) -> dict[tuple[str, str], datetime]:
+    """Return when the last pinned certificate of each active officer ends, by approval key and country."""
+    pin, c = certificate_pin.c, officer.c
+    statement = (
+        select(c.approval_keyid, c.country, func.max(pin.not_after))
+        .join_from(officer, certificate_pin, pin.officer_id == c.id)
+        .where(c.status == _ACTIVE, pin.status == _ACTIVE)
+        .group_by(c.id, c.approval_keyid, c.country)
+    )
+    return {(row[0], row[1]): row[2] for row in tx.connection.execute(statement)}
 
 
 def last_keys(tx: Tx) -> dict[str, datetime]:

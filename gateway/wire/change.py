@@ -39,6 +39,10 @@ class Change:
     id: str
     words: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        if any("PRIVATE KEY" in str(value) for value in self.words.values()):
+            raise ChangeMalformed("a private key belongs to its owner alone")
+
     @property
     def payload(self) -> bytes:
         """Return the bytes that every officer signs."""

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,29 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from typer.testing import CliRunner
 
 from gateway.cli.program import app
-from gateway.client.failures import Refused
 from gateway.clock import format_instant
 from gateway.identifiers import new_id
 from gateway.onboarding import pki
-from gateway.onboarding.acts import offered_in
 from gateway.onboarding.sandbox_files import PartyFiles
 from gateway.storage import log
-from gateway.storage.log import EventQuery
+from gateway.storage.changes import Status, get_change, insert_change, move_change
+from gateway.storage.engine import Tx, open_storage
 from gateway.wire.change import Change, sign_change
 from gateway.wire.keys import FileSigner
-from tests.api.contesting import publish
-from tests.governing import approved, approver, said, settled, standing, widened
+from tests.governing import (
+    approved,
+    approver,
+    denied,
+    events,
+    of_change,
+    own,
+    public,
+    refused,
+    said,
+    settled,
+    standing,
+    widened,
+)
 from tests.running import GTM, MEX, USA, Running, running
 
 ROOT = Path(__file__).parents[2] / "contracts"
@@ -37,52 +48,10 @@ DPO, SECURITY = "MEX.OFFICER.DPO", "MEX.OFFICER.SECURITY"
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A gateway whose contracts folder may grow, as an operator lets it."""
     folder = tmp_path_factory.mktemp(request.param)
     url = request.getfixturevalue("postgresql_server").fresh() if request.param == "postgresql" else None
-    contracts = shutil.copytree(ROOT, folder / "contracts")
-    with running(folder / "sandbox", engine_url=url, environment={"GATEWAY_CONTRACTS_DIR": str(contracts)}) as started:
+    with running(folder / "sandbox", engine_url=url) as started:
         yield started
-
-
-def contracts_of(gateway: Running) -> Path:
-    return Path(gateway.environment["GATEWAY_CONTRACTS_DIR"])
-
-
-def events(gateway: Running, kind: str, country: str = "USA") -> list[dict[str, Any]]:
-    with gateway.storage() as storage:
-        found = storage.read(lambda tx: log.list_events(tx, country, EventQuery(kind=kind, limit=1000)))
-    return [{**json.loads(event.fields), "actor": event.actor, "event_id": event.id} for event in found]
-
-
-def of_change(gateway: Running, kind: str, change_id: str) -> dict[str, Any]:
-    """Return the one event of a kind about a change."""
-    (found,) = [one for one in events(gateway, kind) if one["change_id"] == change_id]
-    return found
-
-
-def own(gateway: Running, party: str) -> None:
-    with gateway.client(party) as client:
-        client.own("flow")
-
-
-def public(key: ed25519.Ed25519PrivateKey | None = None) -> str:
-    return pki.pem_of_public(FileSigner.of(key or ed25519.Ed25519PrivateKey.generate()).public_der)
-
-
-def refused(work: Callable[[], object], reason: str) -> dict[str, Any]:
-    with pytest.raises(Refused) as problem:
-        work()
-    assert problem.value.reason == reason, problem.value.detail
-    return dict(problem.value.problem)
-
-
-def denied(gateway: Running, work: Callable[[], object], *policies: str) -> None:
-    """A denial names its policies, to the officer and in the log."""
-    problem = refused(work, "denied-by-policy")
-    event = next(one for one in events(gateway, "change.refused") if one["event_id"] == problem["audit_event"])
-    assert event["policies"] == list(policies)
-    assert len(event["policy_set"]) == 64
 
 
 def test_what_narrows_holds_at_once_and_what_widens_waits_for_a_second_government(gateway: Running) -> None:
@@ -195,88 +164,6 @@ def test_what_two_governments_share_is_lifted_by_both_and_stopped_by_one(gateway
     assert approved(gateway, USA_APPROVER, proposed["change_id"])["status"] == "waiting"
     assert approved(gateway, GTM_APPROVER, proposed["change_id"])["status"] == "approved"
     assert settled(gateway, proposed["change_id"])["status"] == "in-force"
-
-
-def test_a_new_revision_of_an_agreement_is_in_force_once_both_signed_it(gateway: Running) -> None:
-    folder = contracts_of(gateway) / "agreements" / "mex-usa"
-    text = (folder / "1.yaml").read_text(encoding="utf-8")
-    (folder / "2.yaml").write_text(text.replace("revision: 1", "revision: 2"), encoding="utf-8")
-    digest = offered_in(contracts_of(gateway), PARTIES)["agreement mex-usa/2"].digest
-    words = {"agreement mex-usa/2": digest}
-
-    refused(lambda: said(gateway, MEX_APPROVER, "put-in-force", **{"agreement mex-usa/2": "0" * 64}), "change-invalid")
-    denied(gateway, lambda: said(gateway, GTM_APPROVER, "put-in-force", **words), "floor#concerned-proposes")
-    proposed = said(gateway, MEX_APPROVER, "put-in-force", **words)
-    assert told(gateway, USA_APPROVER, f"simulate?change={proposed['change_id']}")["change_count"] == 0
-    approved(gateway, USA_APPROVER, proposed["change_id"])
-    assert settled(gateway, proposed["change_id"])["status"] == "in-force"
-
-    activated = events(gateway, "policy.activated")[-1]
-    assert "mex-usa/2" in activated["agreements"]
-    again = refused(lambda: said(gateway, MEX_APPROVER, "put-in-force", **words), "change-invalid")
-    assert "in force already" in again["detail"]
-
-
-def told(gateway: Running, named: str, question: str) -> dict[str, Any]:
-    status, _, body = gateway.get(named, f"/v1/policy/{question}")
-    assert status == 200, body
-    answer: dict[str, Any] = json.loads(body)
-    return answer
-
-
-def test_an_approver_sees_what_a_change_would_do_before_signing_it(gateway: Running) -> None:
-    """Mexico pulls the United States' numbers for statistics; the next revision has another purpose only."""
-    reading = "/sdmx/v2/data/dataflow/GATEWAY/FLOW/+/*?c[REF_AREA]=USA"
-    publish(gateway)
-    status, headers, body = gateway.get(MEX, reading, {"Gateway-Purpose": "STATISTICS"})
-    assert status == 200, body
-    folder = contracts_of(gateway) / "agreements" / "mex-usa"
-    newest = max(folder.glob("*.yaml"), key=lambda path: int(path.stem))
-    number = int(newest.stem)
-    text = newest.read_text(encoding="utf-8").replace(f"revision: {number}", f"revision: {number + 1}")
-    (folder / f"{number + 1}.yaml").write_text(text.replace("STATISTICS", "RECEPTION_PLANNING"), encoding="utf-8")
-    word = f"agreement mex-usa/{number + 1}"
-
-    proposed = said(
-        gateway, MEX_APPROVER, "put-in-force", **{word: offered_in(contracts_of(gateway), PARTIES)[word].digest}
-    )
-    found = told(gateway, USA_APPROVER, f"simulate?change={proposed['change_id']}")
-    nothing = gateway.get(USA_APPROVER, f"/v1/policy/simulate?change={new_id(datetime.now(UTC))}")[0]
-
-    (change,) = [one for one in found["changes"] if one["event"] == headers["audit-event"]]
-    assert (change["was"]["permitted"], change["would_be"]["permitted"]) == (True, False)
-    assert nothing == 404
-    said(gateway, SECURITY, "reject", change=proposed["change_id"])
-
-
-def test_rules_that_leave_a_hole_in_the_floor_are_refused_before_anybody_signs_them(gateway: Running) -> None:
-    rules = shutil.copytree(contracts_of(gateway) / "policies" / "1", contracts_of(gateway) / "policies" / "2")
-    floor = (rules / "floor.cedar").read_text(encoding="utf-8")
-    hole = floor.index('@id("floor#asylum-of-nationals")')
-    (rules / "floor.cedar").write_text(floor[:hole] + floor[floor.index("@id(", hole + 1) :], encoding="utf-8")
-    digest = offered_in(contracts_of(gateway), PARTIES)["rules floor-and-roles/2"].digest
-
-    problem = refused(
-        lambda: said(gateway, USA_APPROVER, "put-in-force", **{"rules floor-and-roles/2": digest}), "change-invalid"
-    )
-
-    assert "asylum-of-nationals overridden" in problem["detail"]
-    shutil.rmtree(rules)
-
-
-def test_a_government_that_withdraws_ends_an_agreement_for_both(gateway: Running) -> None:
-    before = len(events(gateway, "approval.withdrawn"))
-
-    said(gateway, "GTM.OFFICER.DPO", "withdraw", subject="agreement gtm-mex/1")
-    twice = refused(
-        lambda: said(gateway, "GTM.OFFICER.DPO", "withdraw", subject="agreement gtm-mex/1"), "change-invalid"
-    )
-
-    assert "no approval" in twice["detail"]
-    assert len(events(gateway, "approval.withdrawn")) == before + 1
-    with gateway.client("GTM.OFFICER.SECURITY") as client:
-        status = client.channel.send("GET", "/v1/policy/who-could-see?product=flow", headers={"accept": "*/*"})
-    assert "MEX.SEGOB.UPMRIP" not in {line["principal"] for line in status.document()["lines"]}
 
 
 def test_a_rejected_change_is_closed(gateway: Running) -> None:
@@ -411,3 +298,39 @@ def test_a_signature_of_an_officer_who_was_suspended_counts_no_more(tmp_path: Pa
         assert done.exit_code == 0, done.output
         assert standing(gateway, proposed["change_id"], officer=MEX_APPROVER)["status"] == "failed"
         assert of_change(gateway, "change.ended", proposed["change_id"])["status"] == "failed"
+
+
+def test_a_change_that_is_in_force_is_not_brought_back_by_who_can_write_rows(tmp_path: Path) -> None:
+    """The same document again, under its own id or another: the log does not show that anybody approved that row."""
+    with running(tmp_path / "sandbox") as gateway:
+        said(gateway, DPO, "suspend", id=MEX)
+        done = widened(gateway, "MEX", "resume", id=MEX)
+        said(gateway, DPO, "suspend", id=MEX)
+        gateway.stop()
+        copied = new_id(datetime.now(UTC))
+        storage = open_storage(gateway.files.database_url)
+
+        def bend(tx: Tx) -> None:
+            one = get_change(tx, done["change_id"])
+            assert one is not None
+            insert_change(tx, replace(one, id=copied, status="approved"))
+            move_change(tx, one, Status.APPROVED, event_id=one.event_id)
+
+        storage.write(bend)
+        storage.close()
+        enacted = CliRunner().invoke(app, ["govern", "enact", "--config", str(gateway.files.settings)])
+        gateway.start()
+
+        assert enacted.exit_code == 0, enacted.output
+        with gateway.storage() as reading:
+            left = reading.read(lambda tx: [get_change(tx, one) for one in (done["change_id"], copied)])
+        assert [one.status for one in left if one] == ["failed", "failed"]
+        refused(lambda: own(gateway, MEX), "partner-suspended")
+
+
+def test_the_operator_has_no_hand_on_officers(gateway: Running) -> None:
+    done = CliRunner().invoke(
+        app, ["--language", "en", "partners", "suspend", USA_APPROVER, "--config", str(gateway.files.settings)]
+    )
+
+    assert (done.exit_code, f"there is no {USA_APPROVER}" in done.stderr) == (1, True), done.output

@@ -21,14 +21,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
 from gateway.cli.program import app
-from gateway.client.failures import Refused
+from gateway.client.failures import InputUnusable, Refused
 from gateway.onboarding import pki
 from gateway.onboarding.sandbox import create_sandbox
 from gateway.onboarding.sandbox_files import SandboxFiles
 from gateway.settings import Settings
 from gateway.storage.log import EventQuery, list_events
 from gateway.wire.keys import FileSigner
-from tests.governing import approver, said, widened
+from tests.governing import approver, public, said, widened
 from tests.running import MEX, USA, Running, running
 from tests.synthetic import event_lines
 
@@ -175,16 +175,20 @@ def test_what_cannot_be_done_is_said_and_ends_with_one(command: Command, words: 
         ({"roles": ""}, "it needs roles"),
         ({"name": " "}, "a name has"),
         ({"certificate": "x"}, "not PEM"),
-        ({"signing_key": "PRIVATE"}, "not a public key"),
+        ({"signing_key": "x"}, "not a public key"),
     ],
 )
 def test_words_that_do_not_hold_enrol_nobody(gateway: Running, change: dict[str, str], why: str) -> None:
     certificate = gateway.party(USA).tls_cert.read_text()
-    private = gateway.party(USA).signing_key.read_text()
-    words = {"id": "MEX.NEW", "roles": "reader", "name": "N", "certificate": certificate, "signing_key": private}
+    words = {"id": "MEX.NEW", "roles": "reader", "name": "N", "certificate": certificate, "signing_key": public()}
 
     with pytest.raises(Refused, match=why):
         said(gateway, approver("MEX"), "enrol", **{**words, **change})
+
+
+def test_a_private_key_does_not_leave_its_owner(gateway: Running) -> None:
+    with pytest.raises(InputUnusable, match="its owner"):
+        said(gateway, approver("MEX"), "add-key", id=MEX, signing_key=gateway.party(MEX).signing_key.read_text())
 
 
 def test_the_socket_is_its_owners_alone(gateway: Running) -> None:

@@ -22,7 +22,7 @@ from gateway.onboarding.in_force import load_in_force
 from gateway.onboarding.life import LifeRefused
 from gateway.storage import log, registry
 from gateway.storage.engine import Storage, Tx
-from gateway.wire.change import PAYLOAD_TYPE, Change
+from gateway.wire.change import PAYLOAD_TYPE, Change, ChangeMalformed
 from gateway.wire.dsse import sign_envelope
 from gateway.wire.keys import FileSigner
 
@@ -53,7 +53,11 @@ DPO = first("USA.OFFICER.DPO", "data-protection-officer")
 
 def document(*people: First, change: Callable[[Change], Change] = lambda change: change) -> dict[str, Any]:
     """Return a founding signed by all its approvers, bent before they sign."""
-    written = change(founding([one.officer for one in people], OFFERED, gateway=ORIGIN, at=NOW))
+    everyone = [one.officer for one in (*APPROVERS, DPO)]
+    whole = founding(everyone, OFFERED, gateway=ORIGIN, parties=PARTIES, at=NOW)
+    left_out = {one.id for one in everyone} - {one.officer.id for one in people}
+    words = {word: said for word, said in whole.words.items() if word.partition(" ")[2] not in left_out}
+    written = change(replace(whole, words=words))
     signers = [one.signer for one in people if "approver" in one.officer.roles]
     return sign_envelope(PAYLOAD_TYPE, written.payload, signers)
 
@@ -84,6 +88,28 @@ def test_nobody_founds_twice(storage: Storage) -> None:
         storage.write(lambda tx: found(tx, document(*APPROVERS), ROOT, gateway=ORIGIN, parties=PARTIES, at=NOW))
 
 
+def test_a_draft_that_could_found_nothing_is_not_written() -> None:
+    """Before anybody is asked to sign: a party without an approver, a role or a key that does not hold."""
+    wrong = (
+        [one.officer for one in APPROVERS[:2]],
+        [replace(one.officer, roles=frozenset({"king"})) for one in APPROVERS],
+        [replace(one.officer, signing_key=APPROVERS[0].officer.signing_key) for one in APPROVERS],
+    )
+    for officers in wrong:
+        with pytest.raises(LifeRefused):
+            founding(officers, OFFERED, gateway=ORIGIN, parties=PARTIES, at=NOW)
+    private = replace(APPROVERS[0].officer, signing_key="-----BEGIN PRIVATE KEY-----")
+    with pytest.raises(ChangeMalformed, match="its owner"):
+        founding([private, *(one.officer for one in APPROVERS[1:])], OFFERED, gateway=ORIGIN, parties=PARTIES, at=NOW)
+
+
+def test_a_founding_that_nobody_signed_names_who_is_to(storage: Storage) -> None:
+    envelope = {**document(*APPROVERS), "signatures": []}
+
+    with pytest.raises(LifeRefused, match="not signed by GTM"):
+        execute(storage, envelope)
+
+
 def other_word(word: str, digest: str) -> Callable[[Change], Change]:
     return lambda change: replace(change, words={**change.words, word: digest})
 
@@ -92,7 +118,7 @@ def other_word(word: str, digest: str) -> Callable[[Change], Change]:
     ("envelope", "why"),
     [
         (document(*APPROVERS[:2]), "no approver of USA"),
-        (document(DPO), "no founding"),
+        (document(DPO), "no approver of GTM, MEX, USA"),
         (document(*APPROVERS, change=lambda one: replace(one, act="put-in-force")), "no founding of"),
         (document(*APPROVERS, change=lambda one: replace(one, gateway="https://other.example")), "no founding of"),
         (document(*APPROVERS, change=other_word("contract flow/1.0.0", "0" * 64)), "another digest"),
