@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from gateway.clock import format_instant
 from gateway.errors import DeniedByPolicy
 from gateway.identifiers import PARTNER_ID, is_id
 from gateway.policy.agreements import Clause
+from gateway.policy.instants import instants_of, place_of
 from gateway.policy.load import PolicySet, parsed_policies
 from gateway.trip import Partner, Permit, PolicyRequest, Supposed
 from gateway.wire.canonical import JSON, canonical_bytes
@@ -27,6 +29,7 @@ from gateway.wire.digests import sha256
 ENTITY_STORES_MAX = 4096
 SLICES_MAX = 4096
 ANSWERS_MAX = 4096
+TIME = "at"
 _ENTITY_SETS = {
     "asylum_of": "Country",
     "concerned": "Country",
@@ -43,6 +46,13 @@ class Weighed(NamedTuple):
 
     permits: bool
     policies: tuple[str, ...]
+
+
+class Slice(NamedTuple):
+    """The policies that can speak of a question, and the instants that they tell its time by, when that is all."""
+
+    policies: cedarpy.PolicySet
+    instants: tuple[datetime, ...] | None
 
 
 class Decisions(Protocol):
@@ -68,8 +78,8 @@ class DecisionPoint:
         # Keyed by the facts themselves, so that a changed role is another store and never an old answer.
         self._store = lru_cache(maxsize=ENTITY_STORES_MAX)(self._store_of)
         self._slice = lru_cache(maxsize=SLICES_MAX)(self._slice_of)
-        # What was permitted, by the digest of the question.
-        self._weighed: dict[str, Weighed] = {}
+        # What was said, by the question and by where its time lies among the instants that policies name.
+        self._weighed: dict[tuple[str, tuple[int, int]], Weighed] = {}
 
     def decide(self, request: PolicyRequest) -> Permit:
         """Return a permit with its obligations, or raise `DeniedByPolicy`; deny unless a rule permits.
@@ -78,17 +88,13 @@ class DecisionPoint:
         (3) Cedar says Allow, (4) with no evaluation error at all, (5) and names the permitting policies.
         """
         digest = digest_of(request)
-        # Without the time, nothing but the question and the policies, which never change, has a part in the answer.
-        timeless = not any(isinstance(value, datetime) for value in request.context.values())
         try:
-            weighed = (self._weighed.get(digest) if timeless else None) or self.weigh(request)
+            weighed = self._said(request, digest)
         except (ValueError, TypeError) as error:
             raise self._denied((), digest) from error
         policies = weighed.policies
         if not weighed.permits or isinstance(request.principal, Supposed):
             raise self._denied(policies, digest)
-        if timeless:
-            self._remember(digest, weighed)
         clauses = [self.policies.clauses[name] for name in policies if name in self.policies.clauses]
         return Permit(
             action=request.action,
@@ -100,10 +106,30 @@ class DecisionPoint:
             obligations=_obligations(clauses, request.context),
         )
 
-    def _remember(self, digest: str, weighed: Weighed) -> None:
-        if len(self._weighed) >= ANSWERS_MAX:
-            self._weighed.clear()
-        self._weighed[digest] = weighed
+    def _said(self, request: PolicyRequest, digest: str) -> Weighed:
+        """Return what was said of the same question before, or ask.
+
+        Nothing but the question and the policies, which never change, has a part in an answer; and of the time of a
+        question only where it lies among the instants that the policies compare it with.
+        """
+        times = [name for name, value in request.context.items() if isinstance(value, datetime)]
+        place = (0, 0)
+        if times:
+            _known(request, self.policies)
+            instants = self._sliced(request).instants if times == [TIME] else None
+            if instants is None:
+                return self.weigh(request)
+            at = request.context[TIME]
+            assert isinstance(at, datetime)
+            place = place_of(instants, at)
+            timeless = {name: value for name, value in request.context.items() if name != TIME}
+            digest = digest_of(replace(request, context=timeless))
+        if (weighed := self._weighed.get((digest, place))) is None:
+            weighed = self.weigh(request)
+            if len(self._weighed) >= ANSWERS_MAX:
+                self._weighed.clear()
+            self._weighed[digest, place] = weighed
+        return weighed
 
     def weigh(self, request: PolicyRequest) -> Weighed:
         """Return what Cedar says of a request, as `decide`, proof and explanation all take it.
@@ -112,12 +138,7 @@ class DecisionPoint:
             ValueError, TypeError: when something in it is not known, or does not pass the schema.
         """
         _known(request, self.policies)  # (1)
-        product = str(request.context.get("product", ""))
-        # What nobody knows has no slice of its own: the store of slices is bounded by what there is.
-        product = product if product in self.policies.products else ""
-        owner = request.resource_id if product else ""
-        sliced = self._slice(request.action, request.principal.country, owner, product)
-        result = self._ask(request, sliced)
+        result = self._ask(request, self._sliced(request).policies)
         ids = result.diagnostics.id_annotations_by_reason
         policies = tuple(sorted(ids.get(reason, reason) for reason in result.diagnostics.reasons))
         permits = result.allowed and not result.diagnostics.errors and bool(policies)  # (3) (4) (5)
@@ -132,6 +153,13 @@ class DecisionPoint:
         whole = {"staticPolicies": parts, "templates": {}, "templateLinks": []}
         result = self._ask(request, cedarpy.PolicySet.from_json_str(json.dumps(whole)))
         return frozenset(result.diagnostics.reasons)
+
+    def _sliced(self, request: PolicyRequest) -> Slice:
+        product = str(request.context.get("product", ""))
+        # What nobody knows has no slice of its own: the store of slices is bounded by what there is.
+        product = product if product in self.policies.products else ""
+        owner = request.resource_id if product else ""
+        return self._slice(request.action, request.principal.country, owner, product)
 
     def _ask(self, request: PolicyRequest, policies: cedarpy.PolicySet) -> cedarpy.AuthzResult:
         principal, kind = request.principal, _kind(request)
@@ -154,7 +182,7 @@ class DecisionPoint:
         decision = {"policies": list(policies), "policy_set": self.policies.digest, "request": digest}
         return DeniedByPolicy(extra={"decision": decision})
 
-    def _slice_of(self, action: str, reader: str, owner: str, product: str) -> cedarpy.PolicySet:
+    def _slice_of(self, action: str, reader: str, owner: str, product: str) -> Slice:
         """Return the policies that can speak of such a request: those of its action, and its clauses' permits.
 
         Actions have no groups, so that a policy that names other actions never applies. That nothing is lost is proven
@@ -168,7 +196,8 @@ class DecisionPoint:
         ]
         named = {f"r{number}": policy for number, policy in enumerate(rules)}
         whole = {"staticPolicies": named, "templates": {}, "templateLinks": []}
-        return cedarpy.PolicySet.from_str("\n".join([cedarpy.policies_from_json_str(json.dumps(whole)), *clauses]))
+        text = "\n".join([cedarpy.policies_from_json_str(json.dumps(whole)), *clauses])
+        return Slice(cedarpy.PolicySet.from_str(text), instants_of(parsed_policies(text), TIME))
 
     def _store_of(
         self, kind: str, principal: str, country: str, roles: frozenset[str], resource_type: str, resource_id: str

@@ -217,7 +217,8 @@ def test_what_only_the_gateway_knows_to_end_is_told(gateway: Running, tmp_path: 
         words = ("end-key", MEX, gateway.party(MEX).keyid, "--until", format_instant(datetime.now(UTC) + left))
         ended = CliRunner().invoke(app, ["partners", *words, "--config", str(gateway.files.settings)])
 
-        assert (ended.exit_code, patient.findings()["ends-soon"]) == (0, level)
+        found = patient.findings()
+        assert (ended.exit_code, found.get("ends-soon")) == (0, level), (ended.output, found)
     assert f"signing-key of {MEX} ends at" in patient.doctor().stdout
     assert f"signing-key de {MEX} termina" in patient.doctor(language="es").stdout
 
