@@ -121,7 +121,7 @@ def enact(
 
 def _offered(settings: Settings) -> dict[str, Subject]:
     from gateway.contracting.load import packaged_root
-    from gateway.onboarding.acts import offered_in
+    from gateway.onboarding.approvals import offered_in
 
     return offered_in(settings.contracts_dir or packaged_root(), settings.parties)
 

@@ -147,4 +147,6 @@ def _tell(speaker: Speaker, one: dict[str, Any]) -> None:
 
 
 def _print(change: Change) -> None:
-    typer.echo(json.dumps(json.loads(change.payload), indent=1, ensure_ascii=False))
+    text = json.dumps(json.loads(change.payload), indent=1, ensure_ascii=False)
+    # What a terminal would act on, or show in another order, must not hide a word from who signs it.
+    typer.echo("".join(sign if sign == "\n" or sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text))

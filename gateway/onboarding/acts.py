@@ -9,7 +9,7 @@ takes effect once the log shows that under a published checkpoint. docs/GOVERNAN
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.auditlog.event_kinds_governance import ApprovalWithdrawn, ChangeEnded
 from gateway.auditlog.events import NO_PARTNER
-from gateway.contracting.load import load_contracts
 from gateway.contracting.strict_yaml import read_yaml
 from gateway.identifiers import country_of
 from gateway.identity.identify import ACTIVE
@@ -29,14 +28,13 @@ from gateway.onboarding.approvals import (
     Subject,
     SubjectKind,
     approvals_of,
+    offered_in,
     stored_approvals,
-    subjects_of,
 )
 from gateway.onboarding.enrol import By
 from gateway.onboarding.in_force import StopKind, read_in_force
 from gateway.onboarding.life import LifeRefused
 from gateway.policy.agreements import load_agreements
-from gateway.policy.load import load_rules
 from gateway.storage import registry
 from gateway.storage.changes import Status, get_change, move_change
 from gateway.storage.engine import Tx
@@ -137,12 +135,6 @@ def subjects_in(doing: Doing) -> tuple[Subject, ...]:
     return tuple(offered[word] for word in sorted(doing.words))
 
 
-def offered_in(root: Path, parties: Collection[str]) -> dict[str, Subject]:
-    """Return, by word, everything that a contracts folder offers for approval."""
-    agreements = load_agreements(root / "agreements", read_yaml)
-    return subjects_of(load_contracts(root), load_rules(root), agreements, parties)
-
-
 # What an act does
 
 
@@ -150,8 +142,7 @@ def _enrol(doing: Doing) -> Told:
     named = words.party_id(doing.words, doing.parties)
     roles, name = words.roles_and_name(doing.words, words.PARTNER_ROLES)
     leaf, key = words.certificate(doing.words, at=doing.at), words.signing_key(doing.words)
-    if any(known.id == named for known in registry.partners(doing.tx)):
-        raise LifeRefused(f"{named} is enrolled already")
+    _free(doing, named)
     entry = PartnerEntry(named, country_of(named), name, ACTIVE, roles, doing.at)
     enrol.enrol_partner(doing.tx, entry, at=doing.at, by=doing.by)
     told = _pinned(doing, entry, leaf)
@@ -160,13 +151,21 @@ def _enrol(doing: Doing) -> Told:
     return {**told, "keyid": key.keyid}
 
 
+def _free(doing: Doing, named: str) -> None:
+    """Return when an id is nobody's yet: one that were a partner's and an officer's could not be stopped as both."""
+    taken = {one.id for one in registry.partners(doing.tx)} | {one.id for one in registry.officers(doing.tx)}
+    if named in taken:
+        raise LifeRefused(f"{named} is enrolled already")
+
+
 def _enrol_officer(doing: Doing) -> Told:
     named = words.party_id(doing.words, doing.parties)
     roles, name = words.roles_and_name(doing.words, words.OFFICER_ROLES)
     leaf, key = words.certificate(doing.words, at=doing.at), words.signing_key(doing.words)
     known = registry.officers(doing.tx)
-    if any(named == one.id or key.keyid == one.approval_keyid for one in known):
-        raise LifeRefused(f"{named}, or an officer with that key, is enrolled already")
+    _free(doing, named)
+    if any(key.keyid == one.approval_keyid for one in known):
+        raise LifeRefused("an officer with that key is enrolled already")
     entry = OfficerEntry(named, country_of(named), name, roles, ACTIVE, key.keyid, key.der)
     enrol.enrol_officer(doing.tx, entry, at=doing.at, by=doing.by)
     return {**_pinned(doing, entry, leaf), "keyid": key.keyid}
@@ -175,7 +174,10 @@ def _enrol_officer(doing: Doing) -> Told:
 def _activate(doing: Doing) -> Told:
     named, keyid = words.party_id(doing.words, doing.parties), doing.words["keyid"]
     digest = words.sha256_hex(doing.words, "certificate").hex()
-    invitation.activate(doing.tx, named, keyid=keyid, certificate=digest, at=doing.at, by=doing.by)
+    roles, name = words.roles_and_name(doing.words, words.PARTNER_ROLES)
+    _free(doing, named)
+    wanted = invitation.SignedFor(name, roles, keyid, digest)
+    invitation.activate(doing.tx, named, wanted, at=doing.at, by=doing.by)
     return {"id": named, "keyid": keyid, "certificate": digest}
 
 
@@ -216,6 +218,22 @@ def _status(change: Callable[..., None]) -> Callable[[Doing], Told]:
         return {"id": doing.words["id"]}
 
     return do
+
+
+def _resume(doing: Doing) -> Told:
+    if enrol.party_of(doing.tx, doing.words["id"]).status == ACTIVE:
+        raise LifeRefused(f"{doing.words['id']} is not suspended")
+    return _status(enrol.resume)(doing)
+
+
+def contradicts(narrowing: str, done: Mapping[str, str], widening: str, wanted: Mapping[str, str]) -> bool:
+    """Say whether something that was taken away is what a change still waits to give."""
+    if narrowing in {"suspend", "revoke", "unpin", "end-key"}:
+        return widening in {"resume", "pin", "add-key"} and wanted.get("id") == done["id"]
+    if narrowing == "stop":
+        return widening == "lift" and dict(wanted) == dict(done)
+    subject = done.get("subject", "").partition("/")[0]
+    return narrowing == "withdraw" and any(word.partition("/")[0] == subject for word in wanted)
 
 
 def _exchange(change: Callable[..., None]) -> Callable[[Doing], Told]:
@@ -293,11 +311,11 @@ def _reject(doing: Doing) -> Told:
 _KEYS = ("certificate", "signing_key")
 WIDENING: Mapping[str, Act] = {
     "enrol": Act(("id", "name", "roles", *_KEYS), _country, _enrol),
-    "activate": Act(("id", "keyid", "certificate"), _country, _activate),
+    "activate": Act(("id", "name", "roles", "keyid", "certificate"), _country, _activate),
     "enrol-officer": Act(("id", "name", "roles", *_KEYS), _country, _enrol_officer),
     "pin": Act(("id", "certificate"), _country, _pin),
     "add-key": Act(("id", "signing_key"), _country, _add_key, ("not_before", "not_after")),
-    "resume": Act(("id",), _country, _status(enrol.resume)),
+    "resume": Act(("id",), _country, _resume),
     "lift": Act(("kind", "subject"), _of_exchange, _exchange(stops.lift)),
     PUT_IN_FORCE: Act((), _of_subjects, _put_in_force, rehearse=_rehearse_subjects),
 }

@@ -8,14 +8,17 @@ name several. It is kept as a row for each subject and officer, and verified ane
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from gateway.contracting.contract import ContractSet
-from gateway.policy.agreements import Agreement
-from gateway.policy.load import Rules
+from gateway.contracting.load import load_contracts
+from gateway.contracting.strict_yaml import read_yaml
+from gateway.policy.agreements import Agreement, load_agreements
+from gateway.policy.load import Rules, load_rules
 from gateway.storage import registry
 from gateway.storage.changes import changes_of
 from gateway.storage.engine import Tx
@@ -77,6 +80,12 @@ def subjects_of(
         *(Subject(SubjectKind.CONTRACT, f"{ref.product}/{ref.version}", ref.digest, everyone) for ref in refs),
     )
     return {subject.word: subject for subject in offered}
+
+
+def offered_in(root: Path, parties: Collection[str]) -> dict[str, Subject]:
+    """Return, by word, everything that a contracts folder offers for approval."""
+    agreements = load_agreements(root / "agreements", read_yaml)
+    return subjects_of(load_contracts(root), load_rules(root), agreements, parties)
 
 
 def approvals_of(

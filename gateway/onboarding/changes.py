@@ -19,14 +19,16 @@ import structlog
 from gateway.auditlog.event_kinds_governance import (
     ChangeApproved,
     ChangeEnacted,
+    ChangeEnded,
     ChangeProposed,
     ChangeRefused,
 )
 from gateway.auditlog.events import NO_PARTNER, AuditEvent, record_event
 from gateway.clock import Clock, format_instant
-from gateway.errors import ChangeClosed, ChangeInvalid, DeniedByPolicy, NotFound, Refusal
+from gateway.errors import ChangeClosed, ChangeInvalid, DeniedByPolicy, NotFound, PartnerSuspended, Refusal
+from gateway.identifiers import country_of, id_instant
 from gateway.identity.identify import ACTIVE
-from gateway.onboarding.acts import ACTS, NARROWING, WIDENING, Act, Doing, Told, check_words
+from gateway.onboarding.acts import ACTS, NARROWING, WIDENING, Act, Doing, Told, check_words, contradicts
 from gateway.onboarding.approvals import APPROVER, PUT_IN_FORCE
 from gateway.onboarding.enrol import By, PartyEnded
 from gateway.onboarding.life import LifeRefused
@@ -34,7 +36,7 @@ from gateway.onboarding.proven import check_proven
 from gateway.policy import requests
 from gateway.policy.decide import Decisions
 from gateway.storage import registry
-from gateway.storage.changes import Status, StoredChange, get_change, insert_change, move_change
+from gateway.storage.changes import Status, StoredChange, get_change, insert_change, list_changes, move_change
 from gateway.storage.engine import Storage, Tx, rehearsed
 from gateway.storage.registry import OfficerEntry
 from gateway.trip import Officer, Permit
@@ -43,6 +45,8 @@ from gateway.wire.change import Change, ChangeMalformed, joined, read_change, wr
 from gateway.wire.digests import sha256
 from gateway.wire.keys import public_of_der
 
+# What waits is looked at again and again; a government that has more to propose lets others sign first.
+WAITING_MAX = 100
 WRITTEN_WITHIN = timedelta(minutes=10)
 OPEN = (Status.WAITING, Status.APPROVED)
 
@@ -152,6 +156,7 @@ def _narrow(tx: Tx, desk: ChangesDesk, saying: Saying, change: Change) -> Heard:
     concerned = _said(lambda: concerned_by(act, doing))
     permit = desk.policy.decide(requests.narrow(saying.officer, change.id, concerned=concerned))
     told = _said(lambda: act.do(doing))
+    _close_contradicted(tx, desk, change, doing.by)
     event_id = _record(tx, desk, saying, _event(ChangeEnacted, saying, change, permit))
     stored = _stored(desk, saying, change, Status.IN_FORCE, event_id)
     insert_change(tx, stored)
@@ -166,11 +171,23 @@ def _propose(tx: Tx, desk: ChangesDesk, saying: Saying, change: Change) -> Heard
     return Heard(stored, told)
 
 
+def _close_contradicted(tx: Tx, desk: ChangesDesk, narrowing: Change, by: By) -> None:
+    """Reject what others have signed already and what was said now contradicts: it was signed before this was known."""
+    for one in list_changes(tx, (Status.WAITING, Status.APPROVED)):
+        wanted = written_in(json.loads(one.envelope))
+        if contradicts(narrowing.act, narrowing.words, wanted.act, wanted.words):
+            event = ChangeEnded(path=NO_PARTNER, source=by.source, change_id=one.id, act=one.act, status="rejected")
+            move_change(tx, one, Status.REJECTED, event_id=recorded(tx, desk, event, actor=by.actor))
+
+
 def _proposable(tx: Tx, desk: ChangesDesk, saying: Saying, change: Change) -> tuple[Permit, Told]:
     """Return the permit to propose a change, and what would be told of it; nothing is written."""
     act, doing = ACTS[change.act], _doing(tx, desk, saying, change)
     concerned = _said(lambda: concerned_by(act, doing))
     voices = {one.country for one in registry.officers(tx) if APPROVER in one.roles and one.status == ACTIVE}
+    theirs = [one for one in list_changes(tx, (Status.WAITING,)) if country_of(one.proposer) == saying.officer.country]
+    if len(theirs) >= WAITING_MAX:
+        raise ChangeInvalid(what=f"{WAITING_MAX} changes of this government wait already; reject some")
     permit = desk.policy.decide(requests.propose(saying.officer, change.id, concerned=concerned, voices=voices))
     return permit, _said(lambda: _rehearsed(act, doing))
 
@@ -198,6 +215,8 @@ def _approve(tx: Tx, desk: ChangesDesk, saying: Saying, stored: StoredChange, ch
 def _read(tx: Tx, saying: Saying) -> Change:
     """Return a document that its sender signed, and nobody else."""
     entry = registry.get_officer(tx, saying.officer.id)
+    if entry.status != ACTIVE:
+        raise PartnerSuspended(partner=entry.id, status=entry.status)
     key = public_of_der(entry.approval_public)
     try:
         change, _ = read_change(saying.envelope, {key.keyid: key})
@@ -212,6 +231,8 @@ def _check_document(desk: ChangesDesk, change: Change) -> None:
     at = desk.clock.now()
     if change.gateway != desk.origin or abs(at - change.written_at) > WRITTEN_WITHIN:
         raise ChangeInvalid(what=f"it is for {desk.origin}, and written within ten minutes of {format_instant(at)}")
+    if abs(at - id_instant(change.id)) > WRITTEN_WITHIN:
+        raise ChangeInvalid(what="its id is a UUID version 7 of when it was written")
     if change.act not in ACTS:
         raise ChangeInvalid(what=f"an act is one of {', '.join(ACTS)}")
 

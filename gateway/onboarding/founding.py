@@ -21,8 +21,7 @@ from gateway.clock import format_instant
 from gateway.identifiers import country_of, new_id
 from gateway.identity.identify import ACTIVE
 from gateway.onboarding import enrol, words
-from gateway.onboarding.acts import offered_in
-from gateway.onboarding.approvals import APPROVER, FOUND, Subject, approvals_of
+from gateway.onboarding.approvals import APPROVER, FOUND, Subject, approvals_of, offered_in
 from gateway.onboarding.in_force import read_in_force
 from gateway.onboarding.life import LifeRefused
 from gateway.storage import registry

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.auditlog.event_kinds_life import InvitationAnswered, PartnerActivated, PartnerInvited
 from gateway.auditlog.events import NO_PARTNER, record_event
@@ -53,6 +54,16 @@ class Answer:
     envelope: Mapping[str, Any]
     path: str
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFor:
+    """What officers signed of a body that is to be activated; key and certificate by thumbprint and SHA-256, hex."""
+
+    name: str
+    roles: frozenset[str]
+    keyid: str
+    certificate: str
 
 
 def invite(tx: Tx, entry: Invitation, *, at: datetime) -> None:
@@ -112,20 +123,24 @@ def answer(tx: Tx, given: Answer, contracts: Contracts, *, origin: str, at: date
     return said, key.keyid, event_id
 
 
-def activate(tx: Tx, partner_id: str, *, keyid: str, certificate: str, at: datetime, by: By = THE_OPERATOR) -> None:
-    """Enter an invited body with the key and certificate that officers signed for, as it said of itself.
+def activate(tx: Tx, partner_id: str, wanted: SignedFor, *, at: datetime, by: By = THE_OPERATOR) -> None:
+    """Enter an invited body as officers signed for it.
 
     Raises:
-        LifeRefused: when it has not answered, was activated before, said another key or certificate, or the
-            certificate has ended meanwhile.
+        LifeRefused: when it has not answered, was activated before, said something else, or its certificate has
+            ended meanwhile.
     """
     invited = life.get_invitation(tx, partner_id)
     if invited is None or invited.envelope is None or invited.certificate is None or invited.activated_at:
         raise LifeRefused(f"{partner_id} has no answered invitation that waits")
     said, key = _statement(json.loads(invited.envelope))
-    if (key.keyid, said.certificate) != (keyid, certificate):
+    if (key.keyid, said.certificate) != (wanted.keyid, wanted.certificate):
         raise LifeRefused(f"{partner_id} answered with the key {key.keyid} and the certificate {said.certificate}")
+    if (invited.name, invited.roles) != (wanted.name, wanted.roles):
+        raise LifeRefused(f"{partner_id} is invited as {invited.name}, {','.join(sorted(invited.roles))}")
     leaf = x509.load_der_x509_certificate(invited.certificate)
+    if leaf.fingerprint(SHA256()).hex() != wanted.certificate:
+        raise LifeRefused("the certificate that was kept is not the one that was answered with")
     if leaf.not_valid_after_utc <= at:
         raise LifeRefused("the certificate has ended; invite the body again")
     entry = PartnerEntry(partner_id, country_of(partner_id), invited.name, ACTIVE, invited.roles, at)

@@ -23,8 +23,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.contracting.load import packaged_root
 from gateway.identity.identify import ACTIVE
 from gateway.onboarding import enrol, pki
-from gateway.onboarding.acts import offered_in
-from gateway.onboarding.approvals import APPROVER
+from gateway.onboarding.approvals import APPROVER, offered_in
 from gateway.onboarding.founding import FirstOfficer, found, founding
 from gateway.onboarding.sandbox_files import (
     CertificateFiles,

@@ -105,7 +105,9 @@ def _rules_of(number: int, folder: Path) -> Rules:
         texts = {name: (folder / name).read_text("utf-8") for name in (FLOOR_FILE, ROLES_FILE, SCHEMA_FILE)}
     except (OSError, UnicodeDecodeError) as error:
         raise PoliciesInvalid(str(error)) from error
-    digest = sha256(canonical_bytes({name: sha256(text.encode()).hex() for name, text in texts.items()})).hex()
+    digests: dict[str, JSON] = {name: sha256(text.encode()).hex() for name, text in texts.items()}
+    # With its number: else a copy of an old revision would be a new one that all have signed.
+    digest = sha256(canonical_bytes({**digests, "revision": number})).hex()
     return Rules(number, texts[FLOOR_FILE], texts[ROLES_FILE], texts[SCHEMA_FILE], digest)
 
 

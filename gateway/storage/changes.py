@@ -72,6 +72,14 @@ def list_changes(tx: Tx, statuses: Collection[str], *, before: str = "", limit: 
     return [StoredChange(**row) for row in rows]
 
 
+def due_changes(tx: Tx, at: datetime) -> list[StoredChange]:
+    """Return what everyone signed and what waited too long, the oldest first."""
+    c = change.c
+    waited = (c.status == Status.WAITING) & (c.expires_at <= at)
+    due = select(change).where((c.status == Status.APPROVED) | waited).order_by(c.proposed_at).limit(PAGE_MAX)
+    return [StoredChange(**row) for row in tx.connection.execute(due).mappings()]
+
+
 def changes_of(tx: Tx, ids: Collection[str]) -> list[StoredChange]:
     """Return some changes by their ids."""
     rows = tx.connection.execute(select(change).where(change.c.id.in_(sorted(ids)))).mappings()

@@ -62,7 +62,9 @@ def verify_envelope(
 
 def _take_apart(envelope: Mapping[str, Any], payload_type: str) -> tuple[bytes, list[tuple[str, bytes]]]:
     match envelope:
-        case {"payloadType": kind, "payload": str(payload), "signatures": [*signatures]} if kind == payload_type:
+        case {"payloadType": kind, "payload": str(payload), "signatures": [*signatures], **rest} if (
+            kind == payload_type and not rest and all(one.keys() == {"keyid", "sig"} for one in signatures)
+        ):
             if len(signatures) > SIGNATURES_MAX:
                 raise ValueError("too many signatures")
             return unb64(payload), [(str(one["keyid"]), unb64(one["sig"])) for one in signatures]

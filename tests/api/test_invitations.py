@@ -128,7 +128,7 @@ def test_an_invited_agency_joins_and_works_once_it_is_activated(gateway: Running
     submit = ("submit", records, "--contract", "border-event/1.0.0", "--config", config)
 
     key, leaf = FileSigner.load(config.parent / "signing.key").keyid, pin_of(config.parent / "tls.pem")
-    words = {"id": "MEX.COMAR", "keyid": key, "certificate": leaf}
+    words = {"id": "MEX.COMAR", "name": "Body", "roles": "provider", "keyid": key, "certificate": leaf}
     with pytest.raises(Refused, match="no answered invitation"):
         said(gateway, approver("MEX"), "activate", **words)
     joined = run("join", "--config", config, "--invitation", token)
@@ -138,7 +138,7 @@ def test_an_invited_agency_joins_and_works_once_it_is_activated(gateway: Running
         said(gateway, approver("MEX"), "activate", **{**words, "keyid": "another"})
     widened(gateway, "MEX", "activate", **words)
     after = run(*submit)
-    with pytest.raises(Refused, match="no answered invitation"):
+    with pytest.raises(Refused, match="enrolled already"):
         said(gateway, approver("MEX"), "activate", **words)
 
     assert joined.exit_code == 0, joined.stderr

@@ -166,6 +166,19 @@ def test_what_two_governments_share_is_lifted_by_both_and_stopped_by_one(gateway
     assert settled(gateway, proposed["change_id"])["status"] == "in-force"
 
 
+def test_a_stop_closes_what_waits_to_undo_it(gateway: Running) -> None:
+    """What was signed before the stop was known is not an answer to it."""
+    waiting = said(gateway, MEX_APPROVER, "add-key", id=MEX, signing_key=public())
+
+    said(gateway, DPO, "suspend", id=MEX)
+
+    assert standing(gateway, waiting["change_id"])["status"] == "rejected"
+    refused(lambda: approved(gateway, USA_APPROVER, waiting["change_id"]), "change-closed")
+    widened(gateway, "MEX", "resume", id=MEX)
+    again = refused(lambda: said(gateway, MEX_APPROVER, "resume", id=MEX), "change-invalid")
+    assert "is not suspended" in again["detail"]
+
+
 def test_a_rejected_change_is_closed(gateway: Running) -> None:
     proposed = said(gateway, MEX_APPROVER, "add-key", id=MEX, signing_key=public())
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.identifiers import new_id
-from gateway.onboarding.acts import offered_in
+from gateway.onboarding.approvals import offered_in
 from tests.api.contesting import publish
 from tests.governing import approved, approver, denied, events, refused, said, settled, widened
 from tests.running import MEX, Running, running

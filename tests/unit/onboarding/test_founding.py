@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.auditlog.create import create_log
 from gateway.contracting.load import packaged_root
 from gateway.onboarding import pki
-from gateway.onboarding.acts import offered_in
-from gateway.onboarding.approvals import stored_approvals
+from gateway.onboarding.approvals import offered_in, stored_approvals
 from gateway.onboarding.founding import FirstOfficer, found, founding
 from gateway.onboarding.in_force import load_in_force
 from gateway.onboarding.life import LifeRefused

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.auditlog.create import create_log
 from gateway.contracting.load import load_contracts, packaged_root
 from gateway.errors import InvitationInvalid
-from gateway.onboarding.invitation import Answer, activate, answer, invite
+from gateway.onboarding.invitation import Answer, SignedFor, activate, answer, invite
 from gateway.onboarding.life import LifeRefused
 from gateway.onboarding.pki import Validity, create_authority, issue_client
 from gateway.storage import log, registry
@@ -57,24 +58,25 @@ def test_the_last_moment_counts_and_the_next_does_not(storage: Storage, given: A
         answered(storage, given, END - MOMENT)
 
 
-def said(given: Answer) -> dict[str, str]:
-    """Return what officers sign for: the key and the certificate that the body answered with."""
-    return {"keyid": SIGNER.keyid, "certificate": given.peer.sha256.hex()}
+def said(given: Answer) -> SignedFor:
+    """Return what officers sign for: what the body was invited as, and answered with."""
+    return SignedFor("Instituto", frozenset({"provider"}), SIGNER.keyid, given.peer.sha256.hex())
 
 
 def test_activation_is_of_the_key_and_certificate_that_officers_signed_for(storage: Storage, given: Answer) -> None:
     answered(storage, given, NOW)
 
-    for bent in ({"keyid": "another"}, {"certificate": "00" * 32}):
-        with pytest.raises(LifeRefused, match="answered with the key"):
-            storage.write(lambda tx, bent=bent: activate(tx, BODY, **{**said(given), **bent}, at=NOW))  # type: ignore[misc]
+    wrong = {"keyid": "another"}, {"certificate": "00" * 32}, {"name": "Other"}, {"roles": frozenset({"reader"})}
+    for bent in wrong:
+        with pytest.raises(LifeRefused, match=r"answered with the key|is invited as"):
+            storage.write(lambda tx, bent=bent: activate(tx, BODY, replace(said(given), **bent), at=NOW))  # type: ignore[misc]
     assert storage.read(registry.partners) == []
 
 
 def test_an_answer_makes_nobody_a_partner_and_activation_does(storage: Storage, given: Answer) -> None:
     answered(storage, given, NOW)
     before = storage.read(registry.partners)
-    storage.write(lambda tx: activate(tx, BODY, **said(given), at=NOW + timedelta(days=1)))
+    storage.write(lambda tx: activate(tx, BODY, said(given), at=NOW + timedelta(days=1)))
     after = storage.read(registry.partners)
     keys = storage.read(lambda tx: registry.signing_keys(tx, BODY))
     pins = storage.read(lambda tx: registry.pins_of(tx, BODY))
@@ -94,5 +96,5 @@ def test_a_certificate_that_ended_while_it_waited_is_not_activated(storage: Stor
     answered(storage, given, NOW)
 
     with pytest.raises(LifeRefused, match="ended"):
-        storage.write(lambda tx: activate(tx, BODY, **said(given), at=NOW + timedelta(days=10)))
+        storage.write(lambda tx: activate(tx, BODY, said(given), at=NOW + timedelta(days=10)))
     assert storage.read(registry.partners) == []

@@ -15,8 +15,7 @@ from gateway.clock import format_instant
 from gateway.contracting.load import packaged_root
 from gateway.errors import ContractRetired, DeniedByPolicy
 from gateway.identifiers import new_id
-from gateway.onboarding.acts import offered_in
-from gateway.onboarding.approvals import PUT_IN_FORCE, approvals_of
+from gateway.onboarding.approvals import PUT_IN_FORCE, approvals_of, offered_in
 from gateway.onboarding.life import LifeRefused
 from gateway.onboarding.live import Live
 from gateway.onboarding.stops import lift, stop
