@@ -87,7 +87,8 @@ BEGIN
         IF current_user <> 'gateway_web' THEN
             RETURN NEW;
         ELSIF TG_ARGV[0] = 'change' THEN
-            IF OLD.status <> 'waiting' OR NEW.status NOT IN ('waiting', 'approved', 'rejected') THEN
+            IF NOT (OLD.status = 'waiting' AND NEW.status IN ('waiting', 'approved', 'rejected')
+                    OR OLD.status = 'approved' AND NEW.status = 'rejected') THEN
                 RAISE insufficient_privilege USING MESSAGE = 'a change is put in force, or brought back, by another role';
             END IF;
         ELSIF TG_ARGV[0] = 'not_after' THEN

@@ -228,12 +228,16 @@ def _resume(doing: Doing) -> Told:
 
 def contradicts(narrowing: str, done: Mapping[str, str], widening: str, wanted: Mapping[str, str]) -> bool:
     """Say whether something that was taken away is what a change still waits to give."""
-    if narrowing in {"suspend", "revoke", "unpin", "end-key"}:
+    if narrowing in {"suspend", "revoke"}:
         return widening in {"resume", "pin", "add-key"} and wanted.get("id") == done["id"]
     if narrowing == "stop":
         return widening == "lift" and dict(wanted) == dict(done)
-    subject = done.get("subject", "").partition("/")[0]
-    return narrowing == "withdraw" and any(word.partition("/")[0] == subject for word in wanted)
+    if narrowing != "withdraw" or widening != PUT_IN_FORCE:
+        return False
+    subject = done["subject"]
+    # Of an agreement whichever revision; a contract's version stands for itself.
+    name = subject.partition("/")[0] if subject.startswith(f"{SubjectKind.AGREEMENT} ") else subject
+    return any(word == subject or word.partition("/")[0] == name for word in wanted)
 
 
 def _exchange(change: Callable[..., None]) -> Callable[[Doing], Told]:

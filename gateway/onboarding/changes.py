@@ -14,8 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from gateway.auditlog.event_kinds_governance import (
     ChangeApproved,
     ChangeEnacted,
@@ -49,8 +47,6 @@ from gateway.wire.keys import public_of_der
 WAITING_MAX = 100
 WRITTEN_WITHIN = timedelta(minutes=10)
 OPEN = (Status.WAITING, Status.APPROVED)
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +169,13 @@ def _propose(tx: Tx, desk: ChangesDesk, saying: Saying, change: Change) -> Heard
 
 def _close_contradicted(tx: Tx, desk: ChangesDesk, narrowing: Change, by: By) -> None:
     """Reject what others have signed already and what was said now contradicts: it was signed before this was known."""
-    for one in list_changes(tx, (Status.WAITING, Status.APPROVED)):
-        wanted = written_in(json.loads(one.envelope))
-        if contradicts(narrowing.act, narrowing.words, wanted.act, wanted.words):
+    for seen in list_changes(tx, OPEN):
+        wanted = written_in(json.loads(seen.envelope))
+        if not contradicts(narrowing.act, narrowing.words, wanted.act, wanted.words):
+            continue
+        # Held from here on: whoever enacts it at this moment was first, or finds it rejected.
+        one = get_change(tx, seen.id, to_change=True)
+        if one is not None and one.status in OPEN:
             event = ChangeEnded(path=NO_PARTNER, source=by.source, change_id=one.id, act=one.act, status="rejected")
             move_change(tx, one, Status.REJECTED, event_id=recorded(tx, desk, event, actor=by.actor))
 

@@ -40,18 +40,17 @@ def enact_due(desk: ChangesDesk) -> int:
     """Put in force what everyone signed and the log shows under a checkpoint, end what is past its time; count both."""
     moved = 0
     for one in desk.storage.read(lambda tx: due_changes(tx, desk.clock.now())):
+        if one.status == Status.WAITING:
+            moved += _ended(desk, one, Status.EXPIRED)
+            continue
         try:
-            moved += _enact(desk, one) if one.status == Status.APPROVED else _expire(desk, one)
+            moved += _enact(desk, one)
         except StorageUnavailable:
             raise
-        except Exception:  # The edge of one change: those behind it are not to wait for it.
+        except Exception:  # The edge of one change: those behind it are not to wait for it, now or at the next turn.
             log.exception("change not enacted", change=one.id, act=one.act)
+            moved += _ended(desk, one, Status.FAILED)
     return moved
-
-
-def _expire(desk: ChangesDesk, one: StoredChange) -> int:
-    end = partial(_end, desk=desk, change_id=one.id, expected=Status.WAITING, status=Status.EXPIRED)
-    return desk.storage.write(end)
 
 
 def _enact(desk: ChangesDesk, one: StoredChange) -> int:
@@ -64,8 +63,7 @@ def _enact(desk: ChangesDesk, one: StoredChange) -> int:
     except (LifeRefused, PartyEnded, InvitationInvalid, LookupError, ValueError) as error:
         # Between the signatures and now something became another, an officer who signed among it.
         log.warning("change not enacted", change=one.id, act=one.act, cause=str(error))
-        end = partial(_end, desk=desk, change_id=one.id, expected=Status.APPROVED, status=Status.FAILED)
-        return desk.storage.write(end)
+        return _ended(desk, one, Status.FAILED)
 
 
 def _put(tx: Tx, desk: ChangesDesk, change_id: str) -> int:
@@ -104,18 +102,22 @@ def _put(tx: Tx, desk: ChangesDesk, change_id: str) -> int:
 def _check_own(tx: Tx, desk: ChangesDesk, stored: StoredChange, change: Change) -> None:
     """Return when a row is what its document and the log say of it: who can write rows cannot bring an old one back."""
     event = log_rows.get_visible_event(tx, min(desk.parties), stored.event_id)
-    shown = event is not None and event.kind == ChangeApproved.kind
+    approved = fields_of(event.fields) if event and event.kind == ChangeApproved.kind else {}
     if (change.gateway, change.act) != (desk.origin, stored.act) or change.act not in WIDENING:
         raise LifeRefused("the row is not what its document says")
-    if change.id != stored.id or not shown or fields_of(event.fields)["change_id"] != stored.id:  # type: ignore[union-attr]
+    if change.id != stored.id or approved.get("change_id") != stored.id:
         raise LifeRefused("the log does not show that this change was approved")
     if desk.clock.now() > change.expires_at + VALID:
         raise LifeRefused("it was approved too long ago")
 
 
-def _end(tx: Tx, *, desk: ChangesDesk, change_id: str, expected: Status, status: Status) -> int:
-    stored = get_change(tx, change_id, to_change=True)
-    if stored is None or stored.status != expected:
+def _ended(desk: ChangesDesk, one: StoredChange, status: Status) -> int:
+    return desk.storage.write(partial(_end, desk=desk, one=one, status=status))
+
+
+def _end(tx: Tx, *, desk: ChangesDesk, one: StoredChange, status: Status) -> int:
+    stored = get_change(tx, one.id, to_change=True)
+    if stored is None or stored.status != one.status:
         return 0
     event = ChangeEnded(path=NO_PARTNER, source=OPERATOR, change_id=stored.id, act=stored.act, status=status.value)
     move_change(tx, stored, status, event_id=recorded(tx, desk, event, actor=OPERATOR))

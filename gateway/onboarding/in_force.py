@@ -12,8 +12,9 @@ from pathlib import Path
 from gateway.contracting.contract import ContractSet, approved
 from gateway.contracting.load import load_contracts
 from gateway.contracting.strict_yaml import read_yaml
-from gateway.onboarding.approvals import SubjectKind, offered_in, stored_approvals
-from gateway.policy.load import PoliciesInvalid, PolicySet, Stops, load_policies
+from gateway.onboarding.approvals import SubjectKind, stored_approvals
+from gateway.policy.agreements import load_agreements
+from gateway.policy.load import PoliciesInvalid, PolicySet, Stops, load_policies, load_rules
 from gateway.storage import registry
 from gateway.storage.engine import Storage, Tx
 from gateway.storage.registry import Stop
@@ -50,7 +51,7 @@ def load_in_force(storage: Storage, root: Path, *, parties: Collection[str], at:
 def read_in_force(tx: Tx, root: Path, *, parties: Collection[str], at: datetime) -> InForce:
     """Read as `load_in_force` does, on one view of the registry."""
     signed = stored_approvals(tx)
-    _check_whole(tx, root, parties)
+    _check_whole(tx, root)
     contracts = approved(load_contracts(root), signed, frozenset(parties)).with_states(contract_states(tx, at=at))
     products = {contract.ref.product for contract in contracts.contracts}
     stops = stops_of(registry.stops(tx))
@@ -58,13 +59,14 @@ def read_in_force(tx: Tx, root: Path, *, parties: Collection[str], at: datetime)
     return InForce(contracts, policies)
 
 
-def _check_whole(tx: Tx, root: Path, parties: Collection[str]) -> None:
+def _check_whole(tx: Tx, root: Path) -> None:
     """Return when the folder has all rules and agreements that were approved.
 
     Raises:
         PoliciesInvalid: else; without the newest revision an earlier one would decide, which had ended.
     """
-    there = {subject.digest for subject in offered_in(root, parties).values()}
+    there = {rules.digest for rules in load_rules(root)}
+    there |= {agreement.digest for agreement in load_agreements(root / "agreements", read_yaml)}
     approvals = [row for row in registry.approvals(tx) if row.subject_kind != SubjectKind.CONTRACT]
     if gone := sorted({f"{row.subject_kind} {row.subject_id}" for row in approvals if row.digest not in there}):
         raise PoliciesInvalid(f"approved, and not in the contracts folder: {', '.join(gone)}")

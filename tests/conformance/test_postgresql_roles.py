@@ -26,7 +26,7 @@ from gateway.storage.engine import Storage, open_storage
 from gateway.wire.policy_file import parse_policy
 from tests.api.asking import line, send, signed
 from tests.engines import PostgresServer, postgres_programs
-from tests.governing import approved, approver, said, standing
+from tests.governing import approved, approver, public, said, standing
 from tests.running import MEX, Running, running
 from tests.unit.aggregates.counter import Counter, desk_on
 from tests.unit.storage.samples import BORDER_EVENT, keep, row
@@ -220,6 +220,17 @@ def test_officers_narrow_as_gateway_web_and_the_owner_enacts_what_widens(databas
     assert standing(gateway, proposed["change_id"])["status"] == "in-force"
     with gateway.client(MEX) as client:
         client.own("flow")
+
+
+def test_a_stop_as_gateway_web_closes_what_is_approved_and_would_undo_it(database: Database) -> None:
+    """A right that the process lacks must not be what keeps an officer from stopping."""
+    gateway = database.gateway
+    proposed = said(gateway, approver("MEX"), "add-key", id=MEX, signing_key=public())
+    assert approved(gateway, approver("USA"), proposed["change_id"])["status"] == "approved"
+
+    assert said(gateway, "MEX.OFFICER.DPO", "suspend", id=MEX)["status"] == "in-force"
+
+    assert standing(gateway, proposed["change_id"])["status"] == "rejected"
 
 
 def test_gateway_web_may_move_the_head_and_empty_the_queue(database: Database) -> None:
