@@ -210,6 +210,7 @@ def post(gateway: Running, named: str, envelope: Any, path: str = "/v1/changes")
         ({"key_of": USA_APPROVER}, "not signed with the key"),
         ({"gateway": "https://other.example"}, "it is for"),
         ({"at": datetime.now(UTC) - timedelta(minutes=20)}, "within ten minutes"),
+        ({"id": "ffffffff-ffff-7fff-bfff-ffffffffffff"}, "its id is a UUID"),
         ({"act": "crown"}, "an act is one of"),
         ({"words": {}}, "it needs id"),
         ({"words": {"id": MEX, "why": "x"}}, "it has no why"),

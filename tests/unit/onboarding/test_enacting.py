@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,16 +15,18 @@ from gateway.auditlog.publisher import Publisher
 from gateway.auditlog.sequencer import sequence
 from gateway.clock import SystemClock, format_instant
 from gateway.contracting.load import packaged_root
-from gateway.errors import ChangeClosed
+from gateway.errors import ChangeClosed, ChangeInvalid
 from gateway.identifiers import new_id
-from gateway.onboarding import enacting
+from gateway.onboarding import changes, enacting
 from gateway.onboarding.acts import contradicts
 from gateway.onboarding.changes import ChangesDesk, Saying, approve, submit
 from gateway.onboarding.enacting import enact_due
+from gateway.onboarding.in_force import load_in_force
 from gateway.onboarding.live import Live
 from gateway.onboarding.pki import pem_of_public
 from gateway.onboarding.sandbox import create_sandbox
 from gateway.onboarding.sandbox_files import SandboxFiles
+from gateway.policy.load import PoliciesInvalid, load_rules
 from gateway.storage import registry
 from gateway.storage.changes import Status, get_change
 from gateway.storage.engine import Storage, open_storage
@@ -152,6 +155,36 @@ def test_a_stop_rejects_what_is_approved_already_and_would_undo_it(office: Offic
 
     assert enact_due(office.desk) == 0
     assert (status_of_partner(office), office.status_of(change)) == ("suspended", Status.REJECTED)
+
+
+def test_a_government_lets_no_more_than_so_many_changes_wait(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one approver could fill the table that everybody's changes wait in."""
+    monkeypatch.setattr(changes, "WAITING_MAX", 1)
+    submit(office.desk, office.saying("MEX", office.written("resume", id=SUSPENDED)))
+
+    with pytest.raises(ChangeInvalid) as refused:
+        submit(office.desk, office.saying("MEX", office.written("resume", id=SUSPENDED)))
+
+    assert "wait already" in refused.value.detail("en")
+
+
+def test_a_file_that_is_missing_brings_no_earlier_revision_back(office: Office, tmp_path: Path) -> None:
+    """Whoever has the machine must not undo by deleting what two governments signed."""
+    root = Path(shutil.copytree(packaged_root(), tmp_path / "contracts"))
+    (root / "agreements" / "mex-usa" / "1.yaml").unlink()
+
+    with pytest.raises(PoliciesInvalid, match="not in the contracts folder: agreement mex-usa/1"):
+        load_in_force(office.storage, root, parties=PARTIES, at=office.clock.now())
+
+
+def test_a_copy_of_the_rules_under_a_later_number_is_not_what_was_signed(office: Office, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(packaged_root(), tmp_path / "contracts"))
+    shutil.copytree(root / "policies" / "1", root / "policies" / "2")
+    first, second = load_rules(root)
+
+    assert first.digest != second.digest
+    in_force = load_in_force(office.storage, root, parties=PARTIES, at=office.clock.now())
+    assert in_force.policies.digest == office.desk.policy.policies.digest
 
 
 AGREEMENT = {"subject": "agreement mex-usa/2"}
